@@ -1,0 +1,1 @@
+"""How a reclab service starts: settings, sockets, accounts, logs and its end."""

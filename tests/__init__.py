@@ -1,0 +1,1 @@
+"""Tests of reclab, one folder per room."""
