@@ -1,0 +1,72 @@
+"""A service's life: started by a person or a parent process, ended by a signal or a closed pipe.
+
+`run_service` runs the main coroutine on uvloop. It says on standard output, in one JSON line, when
+it is ready; it asks to stop on SIGTERM, SIGINT, and when the parent's pipe (standard input, with
+``RECLAB_PARENT_PIPE=stdin``) closes, so that no child outlives a killed parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+from service_shell.settings import SettingsError
+
+_log = structlog.get_logger()
+
+
+class Lifetime:
+    """What a running service knows of its end. `stopping` is set once and stays set."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stopping = asyncio.Event()
+
+    def stop(self, reason: str) -> None:
+        """Ask the service to stop; only the first reason is logged."""
+        if not self.stopping.is_set():
+            _log.info("Stopping was asked for", reason=reason)
+            self.stopping.set()
+
+    def ready(self, **urls: str) -> None:
+        """Tell whoever started the service that it is ready, and where."""
+        _log.info("The service was ready", **urls)
+        sys.stdout.write(json.dumps({"ready": urls}) + "\n")
+        sys.stdout.flush()
+
+
+def run_service(name: str, main: Callable[[Lifetime], Awaitable[None]]) -> int:
+    """Run `main` until it returns; return the exit code: 0, or 2 with one sentence on stderr."""
+    try:
+        uvloop.run(_run(name, main))
+    except SettingsError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 2
+    return 0
+
+
+async def _run(name: str, main: Callable[[Lifetime], Awaitable[None]]) -> None:
+    lifetime = Lifetime(name)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lifetime.stop, signal.Signals(number).name)
+    if os.environ.get("RECLAB_PARENT_PIPE") == "stdin":
+        loop.add_reader(0, _drain_parent_pipe, lifetime, loop)
+    try:
+        await main(lifetime)
+    finally:
+        loop.remove_reader(0)
+
+
+def _drain_parent_pipe(lifetime: Lifetime, loop: asyncio.AbstractEventLoop) -> None:
+    """Read what the parent wrote (nothing is expected); an end means that the parent is gone."""
+    if not os.read(0, 4096):
+        loop.remove_reader(0)
+        lifetime.stop("the parent process ended")

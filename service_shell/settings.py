@@ -1,0 +1,96 @@
+"""Settings of a service: one TOML file, environment variables over it, command line over both.
+
+A settings type is a frozen `msgspec.Struct` that forbids unknown fields, with one nested struct per
+section. Whatever is wrong is told in one sentence that names the file and the setting's path.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class SettingsError(Exception):
+    """A setting, an address or a folder cannot be used; the text is one sentence for the user."""
+
+
+def load_settings(
+    kind: type[T],
+    file: Path | None,
+    *,
+    prefix: str,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+) -> T:
+    """Read settings of type `kind`.
+
+    `prefix` names the service: ``RECLAB_<PREFIX>__<SECTION>__<KEY>`` overrides ``[section] key``.
+    `overrides` maps dotted paths (``"log.level"``) to values and wins over both.
+
+    Raises `SettingsError` for an unreadable file, an unknown setting or a value of the wrong type.
+    """
+    data = {} if file is None else _read(file)
+    for path, value in _from_environment(prefix, environ):
+        _put(data, path, value)
+    for dotted, override in (overrides or {}).items():
+        _put(data, dotted.split("."), override)
+    try:
+        return msgspec.convert(data, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file or 'settings'}: {_sentence(str(error))}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: is not valid TOML ({error})") from None
+
+
+def _from_environment(prefix: str, environ: Mapping[str, str]) -> list[tuple[list[str], object]]:
+    start = f"RECLAB_{prefix.upper()}__"
+    found: list[tuple[list[str], object]] = []
+    for name in sorted(environ):
+        if name.startswith(start):
+            text = environ[name]
+            value = msgspec.json.decode(text) if text.startswith("[") else text
+            found.append((name[len(start) :].lower().split("__"), value))
+    return found
+
+
+def _put(data: dict[str, Any], path: list[str], value: object) -> None:
+    *sections, key = path
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise SettingsError(f"`{'.'.join(path)}`: `{section}` is not a section")
+    data[key] = value
+
+
+_UNKNOWN = re.compile(
+    r"Object contains unknown field `(?P<field>[^`]*)`(?: - at `\$\.?(?P<at>.*)`)?"
+)
+_MISSING = re.compile(
+    r"Object missing required field `(?P<field>[^`]*)`(?: - at `\$\.?(?P<at>.*)`)?"
+)
+_OTHER = re.compile(r"(?P<what>.*) - at `\$\.?(?P<at>.*)`")
+
+
+def _sentence(text: str) -> str:
+    """Turn msgspec's message into one that names the setting first."""
+    for pattern, what in ((_UNKNOWN, "is an unknown setting"), (_MISSING, "is missing")):
+        if match := pattern.fullmatch(text):
+            path = ".".join(part for part in (match["at"], match["field"]) if part)
+            return f"`{path}` {what}"
+    if match := _OTHER.fullmatch(text):
+        return f"`{match['at']}`: {match['what'][0].lower()}{match['what'][1:]}"
+    return text
