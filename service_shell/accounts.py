@@ -60,6 +60,11 @@ def basic_credentials(authorization: str | None) -> tuple[str, str] | None:
     return (name, password) if colon else None
 
 
+def basic_header(name: str, password: str) -> str:
+    """Return the Basic ``Authorization`` value (RFC 7617) of a name and a password."""
+    return "Basic " + _text(f"{name}:{password}".encode())
+
+
 class Accounts:
     """The accounts of one service. `clock` is monotonic seconds."""
 

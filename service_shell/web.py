@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from service_shell.accounts import Account, Accounts
@@ -20,9 +21,6 @@ from service_shell.accounts import Account, Accounts
 BAD_PARAMETER, NO_PERMISSION, INTERNAL, NO_ROLE, NOT_FOUND = 2, 3, 4, 5, 6
 ACCOUNT: web.RequestKey[Account] = web.RequestKey("account", Account)
 _log = structlog.get_logger()
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 def failure(

@@ -1,0 +1,107 @@
+"""Settings of the media control platform, one frozen struct per section of its TOML file.
+
+Names that the vendor's documents use (``[mpc] mediamgr.CA_file``) are kept as they are there.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from service_shell.accounts import Account
+from service_shell.log import LogSettings
+
+
+class SipSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[sip]``: where calls are taken. `listen` serves UDP and TCP on one port.
+
+    `listen_tcp` is needed only where the sockets are inherited (``fd://``). `contact_host` is what
+    the Contact and the SDP name when `listen` is a wildcard.
+    """
+
+    listen: str = "127.0.0.1:5060"
+    listen_tcp: str = ""
+    contact_host: str = ""
+
+
+class SiprecSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[siprec]``: `left` is the stream's label, or a pattern of the participant's aor (``*``)."""
+
+    left: str = ""
+
+
+class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[capture]``: capture processes and their RTP ports.
+
+    `host` is where RTP is received (default: the SIP host); `ports` is ``first-last`` or empty,
+    which lets the kernel choose.
+    """
+
+    processes: int = 1
+    host: str = ""
+    ports: str = ""
+
+
+class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[spool]``: the folder of recordings on their way, and the key file outside of it."""
+
+    folder: str
+    keyring: str
+    render_workers: int = 2
+
+
+class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[delivery]``: uploads at a time, and how long to wait between tries, in seconds."""
+
+    concurrency: int = 8
+    first_retry: float = 1.0
+    longest_retry: float = 300.0
+    timeout: float = 30.0
+
+
+class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[processor]``: where profiles are loaded from, and as whom (role ``mcp``)."""
+
+    url: str
+    user: str = "mcp"
+    password_file: str = ""
+
+
+class MpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[mpc]``: the vendor's media options. A profile overrides each of them for its calls."""
+
+    ca_file: str = msgspec.field(name="mediamgr.CA_file", default="")
+    channels: Literal["stereo", "mono"] = msgspec.field(name="record.channels", default="stereo")
+    minimum_key_bits: int = msgspec.field(name="lab.minimum-key-bits", default=2048)
+    file_name_template: str = msgspec.field(
+        name="recordingclient.filename", default="$id$_$MCPDateTime$"
+    )
+    cipher: Literal["aes-256-cbc", "aes-128-cbc"] = msgspec.field(
+        name="lab.cipher", default="aes-256-cbc"
+    )
+
+
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[limits]``: what is refused with 503. `calls` 0 means: as many as descriptors allow."""
+
+    calls: int = 0
+    grace: float = 20.0
+    silence_timeout: float = 0.0
+
+
+class McpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that ``python -m mcp_sim --config FILE`` reads. `listen` is the control API."""
+
+    spool: SpoolSettings
+    processor: ProcessorSettings
+    listen: str = "127.0.0.1:8800"
+    node: str = ""
+    sip: SipSettings = SipSettings()
+    siprec: SiprecSettings = SiprecSettings()
+    capture: CaptureSettings = CaptureSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    mpc: MpcSettings = MpcSettings()
+    limits: LimitSettings = LimitSettings()
+    accounts: list[Account] = []
+    log: LogSettings = LogSettings()

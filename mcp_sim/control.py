@@ -1,0 +1,162 @@
+"""The HTTP control API of the platform: what runs, what was refused and why, and how to stop it.
+
+GET    /calls                running calls, oldest first
+GET    /calls/refused        refused calls, newest first
+GET    /calls/{id}           one running call
+DELETE /calls/{id}           stop it: the recording is completed and delivered
+GET    /livez  /readyz  /metrics    without sign-in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from mcp_sim.call import Call
+from mcp_sim.calls import Calls
+from mcp_sim.recording.capture_messages import CaptureStats, LegCounts
+from mcp_sim.refusals import Refusals
+from service_shell.accounts import Accounts
+from service_shell.web import (
+    NOT_FOUND,
+    basic_auth,
+    errors_as_json,
+    failure,
+    metrics_response,
+    require_role,
+)
+
+_OPEN_PATHS = ("/livez", "/readyz", "/metrics")
+_BODY_LIMIT = 64 * 1024
+
+
+class LegView(msgspec.Struct, frozen=True):
+    """One leg, as the API shows it. `packets` is at most about a second old."""
+
+    leg: int
+    label: str
+    channel: str
+    codecs: list[str]
+    host: str
+    port: int
+    packets: int
+
+
+class CallView(msgspec.Struct, frozen=True):
+    """One running call, as the API shows it."""
+
+    id: str
+    profile: str
+    tenant: str
+    started: str | None
+    paused: bool
+    parameters: dict[str, str]
+    legs: list[LegView]
+
+
+class ControlApi:
+    """The routes. `ready` returns why the platform is not ready, or an empty text."""
+
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        refusals: Refusals,
+        registry: CollectorRegistry,
+        stats: Callable[[], list[CaptureStats]],
+        ready: Callable[[], str],
+    ) -> None:
+        self._calls = calls
+        self._refusals = refusals
+        self._registry = registry
+        self._stats = stats
+        self._ready = ready
+
+    def application(self, accounts: Accounts) -> web.Application:
+        """Return the aiohttp application."""
+        auth = basic_auth(accounts, realm="reclab mcp", open_paths=_OPEN_PATHS)
+        app = web.Application(middlewares=[errors_as_json, auth], client_max_size=_BODY_LIMIT)
+        app.router.add_get("/calls", self._list)
+        app.router.add_get("/calls/refused", self._refused)
+        app.router.add_get("/calls/{id}", self._show)
+        app.router.add_delete("/calls/{id}", self._stop)
+        app.router.add_get("/livez", self._live)
+        app.router.add_get("/readyz", self._readiness)
+        app.router.add_get("/metrics", self._metrics)
+        return app
+
+    async def _list(self, request: web.Request) -> web.Response:
+        require_role(request, "operator", "admin")
+        return _json({"calls": [self._view(call) for call in self._calls.running]})
+
+    async def _refused(self, request: web.Request) -> web.Response:
+        require_role(request, "operator", "admin")
+        return _json({"refused": self._refusals.newest})
+
+    async def _show(self, request: web.Request) -> web.Response:
+        require_role(request, "operator", "admin")
+        call = self._calls.get(request.match_info["id"])
+        return _not_running(request) if call is None else _json(self._view(call))
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        account = require_role(request, "operator", "admin")
+        call = self._calls.get(request.match_info["id"])
+        if call is None:
+            return _not_running(request)
+        await call.stop(f"stopped by {account.name}")
+        return _json({"stopped": call.id})
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readiness(self, _request: web.Request) -> web.Response:
+        reason = self._ready()
+        return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return metrics_response(self._registry)
+
+    def _view(self, call: Call) -> CallView:
+        counts: dict[int, LegCounts] = {}
+        for stats in self._stats():
+            counts.update(stats.per_call.get(call.id, {}))
+        legs = [
+            LegView(
+                leg=leg.number,
+                label=leg.label,
+                channel=call.channels.get(leg.number, ""),
+                codecs=list(leg.codecs.values()),
+                host=leg.host,
+                port=leg.port,
+                packets=counts[leg.number].received if leg.number in counts else 0,
+            )
+            for leg in call.legs
+        ]
+        return CallView(
+            id=call.id,
+            profile=call.plan.profile,
+            tenant=call.plan.tenant,
+            started=_time(call.started_wall_ns),
+            paused=call.paused,
+            parameters=call.parameters,
+            legs=legs,
+        )
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+
+
+def _not_running(request: web.Request) -> web.Response:
+    return failure(404, NOT_FOUND, f"no call {request.match_info['id']!r} is running")
+
+
+def _time(wall_ns: int | None) -> str | None:
+    if wall_ns is None:
+        return None
+    moment = datetime.fromtimestamp(wall_ns / 1e9, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,79 @@
+"""The platform's figures for Prometheus, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mcp_sim.calls import Calls
+from mcp_sim.capture_fleet import CaptureFleet
+from mcp_sim.pipeline import Pipeline
+from mcp_sim.recording.capture_messages import CaptureStats
+from mcp_sim.recording.spool import Spool, State
+
+_CAPTURE_COUNTERS: tuple[tuple[str, str, Callable[[CaptureStats], float]], ...] = (
+    ("packets", "Datagrams received on RTP ports", lambda s: s.packets),
+    ("bytes", "Bytes received on RTP ports", lambda s: s.octets),
+    ("kernel_drops", "Datagrams that a full socket queue dropped", lambda s: s.dropped),
+    ("overflows", "Datagrams given up for a slow disk", lambda s: s.overflowed),
+    ("oversized", "Datagrams longer than a journal takes", lambda s: s.oversized),
+    ("journal_bytes", "Bytes written to journals", lambda s: s.journal_bytes),
+    ("journal_errors", "Journal writes that failed", lambda s: s.journal_errors),
+    ("clock_jumps", "Jumps of the wall clock that were seen", lambda s: s.clock_jumps),
+    ("cpu_seconds", "Processor time of the capture processes", lambda s: s.cpu_seconds),
+)
+_CAPTURE_GAUGES: tuple[tuple[str, str, Callable[[CaptureStats], float]], ...] = (
+    ("buffered_bytes", "Bytes that wait to be written to journals", lambda s: s.buffered_bytes),
+    ("worst_tick_lag_seconds", "How late a tick began", lambda s: s.worst_tick_lag),
+    ("worst_flush_seconds", "How late a journal was on disk", lambda s: s.worst_flush),
+)
+
+
+class PlatformCollector(Collector):
+    """Reads the running platform."""
+
+    def __init__(
+        self, *, calls: Calls, fleet: CaptureFleet, pipeline: Pipeline, spool: Spool
+    ) -> None:
+        self._calls = calls
+        self._fleet = fleet
+        self._pipeline = pipeline
+        self._spool = spool
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Add the figures to `registry`."""
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all figures."""
+        yield GaugeMetricFamily("reclab_calls", "Recordings in progress", len(self._calls))
+        yield CounterMetricFamily("reclab_calls_begun", "Recordings begun", self._calls.begun)
+        legs = sum(len(call.legs) for call in self._calls.running)
+        yield GaugeMetricFamily("reclab_legs", "Legs of the recordings in progress", legs)
+        yield GaugeMetricFamily(
+            "reclab_rendering", "Renders waiting or run", self._pipeline.rendering
+        )
+        yield CounterMetricFamily(
+            "reclab_capture_deaths",
+            "Capture processes that ended by themselves",
+            self._fleet.deaths,
+        )
+        yield from self._capture()
+        yield self._items()
+
+    def _capture(self) -> Iterator[Metric]:
+        stats = self._fleet.stats
+        for name, text, read in _CAPTURE_COUNTERS:
+            yield CounterMetricFamily(f"reclab_capture_{name}", text, sum(map(read, stats)))
+        for name, text, read in _CAPTURE_GAUGES:
+            worst = max(map(read, stats), default=0.0)
+            yield GaugeMetricFamily(f"reclab_capture_{name}", text, worst)
+
+    def _items(self) -> Metric:
+        family = GaugeMetricFamily("reclab_spool_items", "Recordings by state", labels=["state"])
+        for state in (State.CAPTURING, State.RENDERING, State.READY, State.FAILED):
+            family.add_metric([state.value], len(self._spool.items(state)))
+        return family

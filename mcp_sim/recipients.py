@@ -1,0 +1,106 @@
+"""For whom a recording is encrypted: the usable certificates of its profile, or a refusal.
+
+Law of this house: a certificate that may not be used stops the recording before its first packet,
+with a reason that a person can read. Plaintext is made only where the profile asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from mcp_sim.config import MpcSettings
+from recording_format.certificates import RecordingCertificate, certificate_alias
+from recording_format.errors import CertificateError
+from recording_format.ivr_profile import IvrProfile
+from recording_format.trust import TrustStore
+
+ENCRYPTION_OFF = "lab.unencrypted"
+SKIP_UNUSABLE = "lab.skip-unusable"
+
+
+class RecordingRefused(Exception):
+    """The profile gives no usable recipient; the text is the sentence for the operator.
+
+    `cause` is a short word for the metric: ``no-certificate`` or ``certificate-<what is wrong>``.
+    """
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class Recipients(msgspec.Struct, frozen=True):
+    """The certificates to wrap the session key for, their aliases, and whom the profile skipped."""
+
+    certificates: tuple[RecordingCertificate, ...] = ()
+    aliases: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def encrypted(self) -> bool:
+        """False only where the profile itself asked for plain recordings."""
+        return bool(self.certificates)
+
+
+class CaFiles:
+    """Trust stores by CA file, read again when a file changes, built once otherwise."""
+
+    def __init__(self) -> None:
+        self._stores: dict[Path, tuple[tuple[int, int, int], TrustStore]] = {}
+
+    def load(self, path: Path) -> TrustStore:
+        """Return the trust store of the bundle at `path`. Raises `RecordingRefused`."""
+        try:
+            state = path.stat()
+            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+            known = self._stores.get(path)
+            if known is None or known[0] != stamp:
+                known = (stamp, TrustStore.from_pem(path.read_text(encoding="utf-8")))
+                self._stores[path] = known
+        except OSError as error:
+            reason = os.strerror(error.errno or 0).lower()
+            message = f"the CA file {path} cannot be read: {reason}"
+            raise RecordingRefused(message, "ca-file") from None
+        except (CertificateError, UnicodeDecodeError):
+            raise RecordingRefused(f"the CA file {path} holds no certificates", "ca-file") from None
+        return known[1]
+
+
+def choose_recipients(
+    profile: IvrProfile, mpc: MpcSettings, ca_files: CaFiles, now: datetime
+) -> Recipients:
+    """Return the recipients for a call that begins at `now`. Raises `RecordingRefused`."""
+    if not profile.certificates:
+        if profile.flag(ENCRYPTION_OFF):
+            return Recipients()
+        message = f"profile {profile.name!r} has no certificates and does not say {ENCRYPTION_OFF}"
+        raise RecordingRefused(message, "no-certificate")
+    path = profile.override("mpc", "mediamgr.CA_file") or mpc.ca_file
+    if not path:
+        raise RecordingRefused("no CA file is set ([mpc] mediamgr.CA_file)", "ca-file")
+    trust = ca_files.load(Path(path))
+    usable: list[RecordingCertificate] = []
+    unusable: list[CertificateError] = []
+    for name, text in profile.certificates:
+        try:
+            certificate = RecordingCertificate.load(text, name=name)
+            trust.check(certificate, now, minimum_bits=mpc.minimum_key_bits)
+            usable.append(certificate)
+        except CertificateError as error:
+            unusable.append(error)
+    if unusable and not (usable and profile.flag(SKIP_UNUSABLE)):
+        cause = f"certificate-{_word(unusable[0])}"
+        raise RecordingRefused(f"profile {profile.name!r}: {unusable[0]}", cause)
+    tenant = profile.tenant
+    aliases = tuple(certificate_alias(c, tenant.name, tenant.dbid) for c in usable)
+    return Recipients(tuple(usable), aliases, tuple(str(error) for error in unusable))
+
+
+def _word(error: CertificateError) -> str:
+    """``CertificateNotYetValid`` → ``not-yet-valid``, for the metric's label."""
+    name = type(error).__name__.removeprefix("Certificate")
+    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")

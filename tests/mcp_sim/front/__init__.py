@@ -1,0 +1,1 @@
+"""Tests of the front: invitations, placement, profiles, recipients, the talk with callers."""
