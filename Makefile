@@ -1,0 +1,37 @@
+# Two commands are all that a newcomer needs: `make demo` and `make test`.
+# Both make the virtual environment in .venv themselves; the second time they start at once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := recording_format service_shell mcp_sim webdav_store recording_processor crypto_server reclab tests
+# At a terminal the demo stays up until Ctrl-C; in a script it ends and says whether all was well.
+DEMO := --calls 8 --seconds 6 $(shell [ -t 1 ] || echo --exit)
+
+.PHONY: demo test check format bench clean
+
+demo: $(STAMP)
+	$(BIN)/reclab demo $(DEMO)
+
+test: $(STAMP)
+	$(BIN)/pytest $(TESTS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check $(PACKAGES)
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/pytest -q tests/test_architecture.py
+
+format: $(STAMP)
+	$(BIN)/ruff format $(PACKAGES)
+	$(BIN)/ruff check --fix $(PACKAGES)
+
+bench: $(STAMP)
+	$(BIN)/python -m reclab.bench $(BENCH)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(STAMP): pyproject.toml constraints.txt install/virtual-environment
+	sh install/virtual-environment $(VENV)
+	touch $@
