@@ -1,0 +1,258 @@
+"""Everything that a lab needs before its services start: certificates, keys, accounts, settings.
+
+`prepare` makes what is missing in the lab's folder and keeps what is there, so that a second start
+finds the same authority, keys, passwords and ports. All secrets lie in files of mode 0600.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import tomli_w
+
+from crypto_server.keystore import Keystore
+from reclab.files import make_private_folder, write_private
+from reclab.lab import Lab, User
+from reclab.pki import Pair, new_authority, new_recording_certificate, utc_now, write_pair
+from recording_format.certificates import RecordingCertificate, certificate_alias
+from service_shell.accounts import hash_password
+from service_shell.settings import SettingsError
+
+TENANT, TENANT_DBID = "Environment", 1
+PROFILE, PROFILE_DBID = "recording", 101
+DOMAIN, CCID, REGION = "lab.example", "5a1f0c3e-0000-4000-8000-00000000c0de", "lab"
+PUBLIC_ROLES = ("mcp", "operator", "listener", "admin")
+INTERNAL_ROLES = ("processor", "crypto")
+_PLAN = "lab-plan.json"
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """``host:port`` of each door of the lab, as the others reach it."""
+
+    sip: str
+    control: str
+    store: str
+    processor: str
+    crypto: str
+
+
+class RecordingOptions(msgspec.Struct, frozen=True):
+    """What `reclab up` lets a person choose about the recordings."""
+
+    type: Literal["wav", "mp3"] = "wav"
+    channels: Literal["stereo", "mono"] = "stereo"
+
+
+class LabPlan(msgspec.Struct, frozen=True):
+    """What was made once for this folder and stays. `keys` maps aliases to key files."""
+
+    addresses: Addresses
+    passwords: dict[str, str]
+    keys: dict[str, str]
+    certificates: dict[str, str]
+
+    def user(self, role: str) -> User:
+        """Return the account of `role`; its name is the role's."""
+        return User(role, self.passwords[role])
+
+
+class LabFolder:
+    """Names of the files in a lab's folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.ca_file = self.root / "ca.pem"
+        self.netrc = self.root / "netrc"
+        self.keyring = self.root / "spool.keyring"
+        self.keystore = self.root / "keystore"
+        self.settings = self.root / "etc"
+        self.secrets = self.root / "secrets"
+        self.logs = self.root / "log"
+        self.plan = self.root / _PLAN
+
+    def password_file(self, name: str) -> Path:
+        """The file that holds the password of `name`."""
+        return self.secrets / f"{name}.password"
+
+
+def load_plan(folder: LabFolder) -> LabPlan | None:
+    """Return what an earlier start made in this folder, or None. Raises `SettingsError`."""
+    try:
+        return msgspec.json.decode(folder.plan.read_bytes(), type=LabPlan)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError):
+        raise SettingsError(f"{folder.plan} cannot be read: remove the folder, or repair") from None
+
+
+def prepare(
+    folder: LabFolder, addresses: Addresses, options: RecordingOptions, *, listen_host: str = ""
+) -> LabPlan:
+    """Make or complete the lab in `folder`; return its plan.
+
+    With `listen_host` (for containers) each service listens there, on its address's port.
+    """
+    make_private_folder(folder.root)
+    plan = load_plan(folder) or _make_identity(folder, addresses)
+    plan = msgspec.structs.replace(plan, addresses=addresses)
+    write_private(folder.plan, msgspec.json.encode(plan))
+    for name, password in plan.passwords.items():
+        write_private(folder.password_file(name), password + "\n")
+    host = addresses.processor.rpartition(":")[0].strip("[]")
+    operator = plan.user("operator")
+    netrc = f"machine {host} login {operator.name} password {operator.password}\n"
+    write_private(folder.netrc, netrc)
+    for name, content in _all_settings(folder, plan, options, listen_host).items():
+        write_private(folder.settings / f"{name}.toml", tomli_w.dumps(content))
+    return plan
+
+
+def describe(folder: LabFolder, plan: LabPlan) -> Lab:
+    """Return what ``lab.json`` says."""
+    at = plan.addresses
+    return Lab(
+        sip=at.sip,
+        control=f"http://{at.control}",
+        store=_store_url(at),
+        processor=f"http://{at.processor}",
+        crypto=f"http://{at.crypto}",
+        users={role: plan.user(role) for role in PUBLIC_ROLES},
+        ca_file=str(folder.ca_file),
+        keys=plan.keys,
+        domain=DOMAIN,
+        ccid=CCID,
+        profile_dbid=PROFILE_DBID,
+    )
+
+
+def profile(folder: LabFolder, plan: LabPlan, options: RecordingOptions) -> dict[str, object]:
+    """Return the lab's IVR profile in its JSON shape: two certificates, two destinations."""
+    mcp = plan.user("mcp")
+    login = f"fixed,{mcp.name}:{mcp.password}"
+    certificates = {f"certificates-{n}": pem for n, pem in enumerate(plan.certificates.values(), 1)}
+    return {
+        "dbid": PROFILE_DBID,
+        "name": PROFILE,
+        "tenant": {"name": TENANT, "dbid": TENANT_DBID},
+        "sections": {
+            "gvp.general": {"service-type": "record"},
+            "gvp.service-parameters": {
+                "recordingclient.recdest": f"fixed,{_store_url(plan.addresses)}",
+                "recordingclient.httpauthorization": login,
+                "recordingclient.callrec_dest": f"fixed,{_metadata_url(plan.addresses)}",
+                "recordingclient.callrec_authorization": login,
+                "recordingclient.type": f"fixed,audio/{options.type}",
+                "recordingclient.gvp.config.mpc.mediamgr.CA_file": f"fixed,{folder.ca_file}",
+                "recordingclient.gvp.config.mpc.record.channels": f"fixed,{options.channels}",
+            },
+            "recording-certificates": certificates,
+        },
+    }
+
+
+def _store_url(addresses: Addresses) -> str:
+    return f"http://{addresses.store}/recordings"
+
+
+def _metadata_url(addresses: Addresses) -> str:
+    return f"http://{addresses.processor}/api/contact-centers/{DOMAIN}/recordings"
+
+
+def _make_identity(folder: LabFolder, addresses: Addresses) -> LabPlan:
+    """Make the authority, two recording certificates, the keystore and the passwords."""
+    now = utc_now()
+    authority = new_authority("Recording Lab CA", now)
+    # The authority's key is thrown away with this process's memory: nothing here signs again.
+    write_private(folder.ca_file, authority.certificate_pem)
+    names = (*PUBLIC_ROLES, *INTERNAL_ROLES, "keystore")
+    passwords = {name: secrets.token_urlsafe(18) for name in names}
+    keystore = Keystore.open(folder.keystore, passwords["keystore"])
+    keys: dict[str, str] = {}
+    certificates: dict[str, str] = {}
+    for number in (1, 2):
+        pair = new_recording_certificate(f"Interaction Recording {number}", authority, now)
+        alias, key_file = _deploy(folder, keystore, pair, number)
+        keys[alias] = str(key_file)
+        certificates[alias] = pair.certificate_pem
+    return LabPlan(addresses, passwords, keys, certificates)
+
+
+def _deploy(folder: LabFolder, keystore: Keystore, pair: Pair, number: int) -> tuple[str, Path]:
+    key_file = folder.root / "keys" / f"recording-{number}.key.pem"
+    write_pair(pair, folder.root / "certificates" / f"recording-{number}.pem", key_file)
+    certificate = RecordingCertificate.load(pair.certificate_pem, name=f"certificate {number}")
+    alias = certificate_alias(certificate, TENANT, TENANT_DBID)
+    keystore.add(TENANT, alias, certificate, pair.key)
+    return alias, key_file
+
+
+def _all_settings(
+    folder: LabFolder, plan: LabPlan, options: RecordingOptions, listen_host: str
+) -> dict[str, dict[str, object]]:
+    """Return the four services' settings, as their TOML files hold them."""
+    at = plan.addresses
+
+    def listen(address: str) -> str:
+        return f"{listen_host}:{address.rpartition(':')[2]}" if listen_host else address
+
+    def accounts(*roles: str) -> list[dict[str, object]]:
+        return [
+            {"name": r, "roles": [r], "password_hash": hash_password(plan.passwords[r])}
+            for r in roles
+        ]
+
+    return {
+        "store": {
+            "listen": listen(at.store),
+            "root": str(folder.root / "store"),
+            "accounts": accounts("mcp", "operator", "admin", "processor"),
+        },
+        "processor": {
+            "listen": listen(at.processor),
+            "catalogue": str(folder.root / "catalogue" / "recordings.sqlite"),
+            "crypto_url": f"http://{at.crypto}",
+            "contact_center": {"domain": DOMAIN, "ccid": CCID, "region": REGION},
+            "accounts": accounts("mcp", "operator", "listener", "admin", "crypto"),
+            "storages": [
+                {
+                    "url": _store_url(at),
+                    "name": "processor",
+                    "password_file": str(folder.password_file("processor")),
+                }
+            ],
+            "provision": [str(folder.settings / "profiles.toml")],
+        },
+        "profiles": {
+            "tenants": [{"name": TENANT, "dbid": TENANT_DBID}],
+            "profiles": [{**profile(folder, plan, options), "tenant": TENANT}],
+        },
+        "crypto": {
+            "listen": listen(at.crypto),
+            "accounts": accounts("listener", "operator", "admin"),
+            "keystore": {
+                "folder": str(folder.keystore),
+                "password_file": str(folder.password_file("keystore")),
+            },
+            "processor": {
+                "url": f"http://{at.processor}",
+                "user": "crypto",
+                "password_file": str(folder.password_file("crypto")),
+            },
+            "audit": {"file": str(folder.root / "audit.jsonl")},
+        },
+        "mcp": {
+            "listen": listen(at.control),
+            "sip": {"listen": listen(at.sip), "contact_host": at.sip.rpartition(":")[0]},
+            "spool": {"folder": str(folder.root / "spool"), "keyring": str(folder.keyring)},
+            "processor": {
+                "url": f"http://{at.processor}",
+                "user": "mcp",
+                "password_file": str(folder.password_file("mcp")),
+            },
+            "mpc": {"mediamgr.CA_file": str(folder.ca_file)},
+            "accounts": accounts("operator", "admin"),
+        },
+    }

@@ -1,0 +1,45 @@
+"""``reclab prepare``: make a lab's certificates, keys, accounts and settings, and start nothing.
+
+For those who run the services themselves: in containers, or beside the real ones.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reclab.lab import DEFAULT_FOLDER, LAB_FILE, DataOption, write_lab
+from reclab.preparation import Addresses, LabFolder, RecordingOptions, describe
+from reclab.preparation import prepare as prepare_lab
+from reclab.running import DEFAULT_ADDRESSES
+from reclab.up_command import Channels, ChannelsOption, FileType, TypeOption
+
+Address = Annotated[str, typer.Option(help="host:port, as the other services reach it.")]
+
+
+def prepare(
+    data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
+    type_: TypeOption = FileType.WAV,
+    channels: ChannelsOption = Channels.STEREO,
+    sip: Address = DEFAULT_ADDRESSES.sip,
+    control: Address = DEFAULT_ADDRESSES.control,
+    store: Address = DEFAULT_ADDRESSES.store,
+    processor: Address = DEFAULT_ADDRESSES.processor,
+    crypto: Address = DEFAULT_ADDRESSES.crypto,
+    listen_host: Annotated[
+        str, typer.Option(help="Where each service listens, e.g. 0.0.0.0 in a container.")
+    ] = "",
+) -> None:
+    """Write a lab's folder without starting anything.
+
+    The settings of each service lie in DIR/etc/NAME.toml: `python -m webdav_store`,
+    `recording_processor`, `crypto_server` and `mcp_sim` take them by --config.
+    """
+    addresses = Addresses(sip=sip, control=control, store=store, processor=processor, crypto=crypto)
+    folder = LabFolder(data)
+    options = RecordingOptions(type=type_.value, channels=channels.value)
+    plan = prepare_lab(folder, addresses, options, listen_host=listen_host)
+    write_lab(folder.root, describe(folder, plan))
+    Console(stderr=True).print(f"The lab is prepared: {data}/etc/*.toml and {data}/{LAB_FILE}")
