@@ -1,0 +1,1 @@
+"""Tests of recording_format: the contract that all programs share."""
