@@ -1,0 +1,141 @@
+"""The crypto server as a process: settings, keystore, audit, HTTP, and its end.
+
+SIGHUP looks at the whole keystore again and reopens the audit file, as log rotation wants it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from crypto_server.audit import Audit
+from crypto_server.errors import AuditError, CryptoServerError, KeystoreError
+from crypto_server.keystore import Keystore
+from crypto_server.metrics import PlaybackMetrics
+from crypto_server.playback import Player
+from crypto_server.processor import ProcessorClient
+from crypto_server.routes import OPEN_PATHS, PlayRoutes
+from crypto_server.settings import (
+    KEYSTORE_PASSWORD,
+    PROCESSOR_PASSWORD,
+    Settings,
+    read_password,
+)
+from service_shell.accounts import Accounts
+from service_shell.lifetime import Lifetime, run_service
+from service_shell.listening import bind_tcp, display
+from service_shell.log import configure_logging
+from service_shell.settings import SettingsError, load_settings
+from service_shell.web import basic_auth, errors_as_json, serve
+
+NAME = "crypto_server"
+_READ_BUFFER = 256 * 1024
+_log = structlog.get_logger()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server until it is asked to stop; return the exit code."""
+    parser = argparse.ArgumentParser(prog=NAME, description="Plays encrypted recordings.")
+    parser.add_argument("--config", type=Path, required=True, help="settings file (TOML)")
+    config: Path = parser.parse_args(argv).config
+
+    async def run(lifetime: Lifetime) -> None:
+        settings = load_settings(Settings, config, prefix="crypto", environ=os.environ)
+        configure_logging(NAME, settings.log)
+        await run_server(settings, os.environ, lifetime)
+
+    return run_service(NAME, run)
+
+
+async def run_server(settings: Settings, environ: Mapping[str, str], lifetime: Lifetime) -> None:
+    """Serve until `lifetime` stops. Raises `SettingsError` when something cannot be used."""
+    keystore, audit = await asyncio.to_thread(_open_files, settings, environ)
+    try:
+        async with playing_app(settings, environ, keystore, audit) as app:
+            sock = bind_tcp(settings.listen)
+            url = f"http://{display(sock)}"
+            async with (
+                serve(app, sock, grace=settings.grace_seconds),
+                asyncio.TaskGroup() as tasks,
+            ):
+                hangups = tasks.create_task(_on_hangup(keystore, audit))
+                lifetime.ready(crypto=url)
+                await lifetime.stopping.wait()
+                hangups.cancel()
+    finally:
+        await asyncio.to_thread(_close, audit)
+
+
+@asynccontextmanager
+async def playing_app(
+    settings: Settings, environ: Mapping[str, str], keystore: Keystore, audit: Audit
+) -> AsyncIterator[web.Application]:
+    """Give the HTTP application, and keep its connections to the processor open meanwhile."""
+    password = read_password(
+        settings.processor.password_file, PROCESSOR_PASSWORD, "processor", environ
+    )
+    accounts = Accounts(settings.accounts)
+    async with aiohttp.ClientSession(
+        auto_decompress=False,
+        connector=aiohttp.TCPConnector(limit=2 * settings.playback.concurrent),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=_READ_BUFFER,
+    ) as session:
+        processor = ProcessorClient(settings.processor, password, session)
+        seconds = settings.playback.first_byte_seconds
+        player = Player(processor, keystore, first_byte_seconds=seconds)
+        metrics = PlaybackMetrics(keystore)
+        auth = basic_auth(accounts, realm="recordings", open_paths=OPEN_PATHS)
+        app = web.Application(middlewares=[errors_as_json, auth])
+        PlayRoutes(player, audit, metrics, settings.playback).add_to(app)
+        yield app
+
+
+def _open_files(settings: Settings, environ: Mapping[str, str]) -> tuple[Keystore, Audit]:
+    password = read_password(
+        settings.keystore.password_file, KEYSTORE_PASSWORD, "keystore", environ
+    )
+    try:
+        keystore = Keystore.open(Path(settings.keystore.folder), password)
+        return keystore, Audit.open(Path(settings.audit.file))
+    except CryptoServerError as error:
+        raise SettingsError(str(error)) from None
+
+
+async def _on_hangup(keystore: Keystore, audit: Audit) -> None:
+    """Reload the keystore and reopen the audit file at each SIGHUP."""
+    loop = asyncio.get_running_loop()
+    hangup = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    try:
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            await asyncio.to_thread(_reload, keystore, audit)
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _reload(keystore: Keystore, audit: Audit) -> None:
+    try:
+        audit.reopen()
+        count = keystore.reload()
+        _log.info("The keystore was reloaded", keys=count.keys, unusable=count.unusable)
+    except (AuditError, KeystoreError) as error:
+        _log.error("A reload was not possible", reason=str(error))
+
+
+def _close(audit: Audit) -> None:
+    try:
+        audit.close()
+    except AuditError as error:
+        _log.error("Audit lines were lost", reason=str(error))
