@@ -59,12 +59,13 @@ class CaptureFleet:
         log: LogSettings,
         up: asyncio.Event,
         on_death: OnDeath,
+        lock: int,
     ) -> None:
         """Keep one process up until cancelled; `up` is set when it first is."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                async with CaptureClient(options, log_settings=log) as client:
+                async with CaptureClient(options, log_settings=log, lock=lock) as client:
                     self._clients[slot] = client
                     up.set()
                     pause = _FIRST_PAUSE
@@ -81,13 +82,19 @@ class CaptureFleet:
 
 @asynccontextmanager
 async def capture_fleet(
-    size: int, options: CaptureOptions, log: LogSettings, on_death: OnDeath
+    size: int, options: CaptureOptions, log: LogSettings, on_death: OnDeath, lock: int
 ) -> AsyncIterator[CaptureFleet]:
-    """Start `size` capture processes; at the end they write what waits, and end."""
+    """Start `size` capture processes; at the end they write what waits, and end.
+
+    `lock` is the descriptor of the spool's lock, which they inherit: as long as one of them writes,
+    the spool is in use.
+    """
     fleet = CaptureFleet(size)
     ups = [asyncio.Event() for _ in range(size)]
     tasks = [
-        asyncio.create_task(fleet.keep(slot, options, log, up, on_death), name=f"capture {slot}")
+        asyncio.create_task(
+            fleet.keep(slot, options, log, up, on_death, lock), name=f"capture {slot}"
+        )
         for slot, up in enumerate(ups)
     ]
     try:

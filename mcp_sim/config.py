@@ -83,11 +83,13 @@ class MpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[limits]``: what is refused with 503. `calls` 0 means: as many as descriptors allow."""
+    """``[limits]``: above `calls` at a time an INVITE gets 503; 0: as many as descriptors allow.
+
+    `grace` is how long a stop waits for calls and deliveries, in seconds.
+    """
 
     calls: int = 0
     grace: float = 20.0
-    silence_timeout: float = 0.0
 
 
 class McpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

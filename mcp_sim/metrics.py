@@ -12,7 +12,8 @@ from mcp_sim.calls import Calls
 from mcp_sim.capture_fleet import CaptureFleet
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.recording.capture_messages import CaptureStats
-from mcp_sim.recording.spool import Spool, State
+from mcp_sim.recording.spool import Spool
+from mcp_sim.recording.spool_folders import State
 
 _CAPTURE_COUNTERS: tuple[tuple[str, str, Callable[[CaptureStats], float]], ...] = (
     ("packets", "Datagrams received on RTP ports", lambda s: s.packets),

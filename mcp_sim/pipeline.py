@@ -12,7 +12,8 @@ import structlog
 
 from mcp_sim.recording.delivery import Delivery
 from mcp_sim.recording.render_pool import RenderPool
-from mcp_sim.recording.spool import Spool, State
+from mcp_sim.recording.spool import Spool
+from mcp_sim.recording.spool_folders import State
 
 _log = structlog.get_logger()
 
@@ -31,9 +32,9 @@ class Pipeline:
         """How many recordings wait for their render, or are in it."""
         return len(self._rendering)
 
-    def recover(self) -> int:
+    async def recover(self) -> int:
         """Take up what an earlier process left; return how many journals are rendered again."""
-        left = self._spool.recover()
+        left = await asyncio.to_thread(self._spool.recover)
         for item in left:
             _log.info("A recording of an earlier process was taken up", item=item)
             self._begin(item)

@@ -13,7 +13,11 @@ from pathlib import Path
 import msgspec
 
 from mcp_sim.config import MpcSettings
-from recording_format.certificates import RecordingCertificate, certificate_alias
+from recording_format.certificates import (
+    RecordingCertificate,
+    certificate_alias,
+    distinct_certificates,
+)
 from recording_format.errors import CertificateError
 from recording_format.ivr_profile import IvrProfile
 from recording_format.trust import TrustStore
@@ -59,13 +63,14 @@ class CaFiles:
             stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
             known = self._stores.get(path)
             if known is None or known[0] != stamp:
-                known = (stamp, TrustStore.from_pem(path.read_text(encoding="utf-8")))
+                # Text between the blocks may be in any encoding.
+                known = (stamp, TrustStore.from_pem(path.read_text(encoding="latin-1")))
                 self._stores[path] = known
         except OSError as error:
             reason = os.strerror(error.errno or 0).lower()
             message = f"the CA file {path} cannot be read: {reason}"
             raise RecordingRefused(message, "ca-file") from None
-        except (CertificateError, UnicodeDecodeError):
+        except CertificateError:
             raise RecordingRefused(f"the CA file {path} holds no certificates", "ca-file") from None
         return known[1]
 
@@ -93,14 +98,12 @@ def choose_recipients(
         except CertificateError as error:
             unusable.append(error)
     if unusable and not (usable and profile.flag(SKIP_UNUSABLE)):
-        cause = f"certificate-{_word(unusable[0])}"
+        cause = f"certificate-{unusable[0].reason}"
         raise RecordingRefused(f"profile {profile.name!r}: {unusable[0]}", cause)
     tenant = profile.tenant
+    try:
+        usable = list(distinct_certificates(usable))
+    except CertificateError as error:
+        raise RecordingRefused(f"profile {profile.name!r}: {error}", "certificate-twice") from None
     aliases = tuple(certificate_alias(c, tenant.name, tenant.dbid) for c in usable)
     return Recipients(tuple(usable), aliases, tuple(str(error) for error in unusable))
-
-
-def _word(error: CertificateError) -> str:
-    """``CertificateNotYetValid`` → ``not-yet-valid``, for the metric's label."""
-    name = type(error).__name__.removeprefix("Certificate")
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")

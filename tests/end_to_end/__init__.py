@@ -1,0 +1,1 @@
+"""The whole lab, from a SIP call to what a listener hears."""
