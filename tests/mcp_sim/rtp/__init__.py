@@ -1,0 +1,1 @@
+"""Tests of RTP: parsing, receiving and sending."""
