@@ -12,6 +12,8 @@ from mcp_sim.calls import Calls
 from mcp_sim.capture_fleet import CaptureFleet
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.recording.capture_messages import CaptureStats
+from mcp_sim.recording.delivery import DeliveryStats
+from mcp_sim.recording.render_pool import RenderStats
 from mcp_sim.recording.spool import Spool
 from mcp_sim.recording.spool_folders import State
 
@@ -30,6 +32,23 @@ _CAPTURE_GAUGES: tuple[tuple[str, str, Callable[[CaptureStats], float]], ...] = 
     ("buffered_bytes", "Bytes that wait to be written to journals", lambda s: s.buffered_bytes),
     ("worst_tick_lag_seconds", "How late a tick began", lambda s: s.worst_tick_lag),
     ("worst_flush_seconds", "How late a journal was on disk", lambda s: s.worst_flush),
+)
+
+_RENDER_COUNTERS: tuple[tuple[str, str, Callable[[RenderStats], float]], ...] = (
+    ("recordings", "Recordings rendered", lambda s: s.rendered),
+    ("recovered", "Recordings rendered from what a killed process left", lambda s: s.recovered),
+    ("failed", "Recordings put aside", lambda s: s.failed),
+    ("crashes", "Render workers that died", lambda s: s.crashes),
+    ("postponed", "Renders that the disk refused for now", lambda s: s.postponed),
+    ("packets", "Packets rendered", lambda s: s.packets),
+    ("lost_packets", "Packets that never came", lambda s: s.lost),
+    ("cpu_seconds", "Processor time of the render workers", lambda s: s.cpu_seconds),
+)
+_DELIVERY_COUNTERS: tuple[tuple[str, str, Callable[[DeliveryStats], float]], ...] = (
+    ("recordings", "Recordings delivered", lambda s: s.delivered),
+    ("bytes", "Bytes of recordings delivered", lambda s: s.delivered_bytes),
+    ("retries", "Tries that failed and will be repeated", lambda s: s.retries),
+    ("failed", "Recordings that cannot be delivered", lambda s: s.failed),
 )
 
 
@@ -63,6 +82,8 @@ class PlatformCollector(Collector):
             self._fleet.deaths,
         )
         yield from self._capture()
+        yield from self._render()
+        yield from self._delivery()
         yield self._items()
 
     def _capture(self) -> Iterator[Metric]:
@@ -72,6 +93,20 @@ class PlatformCollector(Collector):
         for name, text, read in _CAPTURE_GAUGES:
             worst = max(map(read, stats), default=0.0)
             yield GaugeMetricFamily(f"reclab_capture_{name}", text, worst)
+
+    def _render(self) -> Iterator[Metric]:
+        stats = self._pipeline.renders
+        for name, text, read in _RENDER_COUNTERS:
+            yield CounterMetricFamily(f"reclab_render_{name}", text, read(stats))
+        running = self._pipeline.rendering
+        yield GaugeMetricFamily("reclab_rendering", "Renders waiting or run", running)
+
+    def _delivery(self) -> Iterator[Metric]:
+        stats = self._pipeline.deliveries
+        for name, text, read in _DELIVERY_COUNTERS:
+            yield CounterMetricFamily(f"reclab_delivery_{name}", text, read(stats))
+        waiting = stats.waiting + stats.running
+        yield GaugeMetricFamily("reclab_delivering", "Deliveries waiting or run", waiting)
 
     def _items(self) -> Metric:
         family = GaugeMetricFamily("reclab_spool_items", "Recordings by state", labels=["state"])

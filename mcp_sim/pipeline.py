@@ -10,8 +10,8 @@ import asyncio
 
 import structlog
 
-from mcp_sim.recording.delivery import Delivery
-from mcp_sim.recording.render_pool import RenderPool
+from mcp_sim.recording.delivery import Delivery, DeliveryStats
+from mcp_sim.recording.render_pool import RenderPool, RenderStats
 from mcp_sim.recording.spool import Spool
 from mcp_sim.recording.spool_folders import State
 
@@ -31,6 +31,16 @@ class Pipeline:
     def rendering(self) -> int:
         """How many recordings wait for their render, or are in it."""
         return len(self._rendering)
+
+    @property
+    def renders(self) -> RenderStats:
+        """What the render workers have done since the start."""
+        return self._renders.stats
+
+    @property
+    def deliveries(self) -> DeliveryStats:
+        """What was delivered since the start."""
+        return self._delivery.stats
 
     async def recover(self) -> int:
         """Take up what an earlier process left; return how many journals are rendered again."""

@@ -68,6 +68,8 @@ class LabFolder:
         self.netrc = self.root / "netrc"
         self.keyring = self.root / "spool.keyring"
         self.keystore = self.root / "keystore"
+        self.store = self.root / "store"
+        self.catalogue = self.root / "catalogue"
         self.settings = self.root / "etc"
         self.secrets = self.root / "secrets"
         self.logs = self.root / "log"
@@ -95,7 +97,8 @@ def prepare(
 
     With `listen_host` (for containers) each service listens there, on its address's port.
     """
-    make_private_folder(folder.root)
+    for needed in (folder.root, folder.catalogue, folder.store):
+        make_private_folder(needed)
     plan = load_plan(folder) or _make_identity(folder, addresses)
     plan = msgspec.structs.replace(plan, addresses=addresses)
     write_private(folder.plan, msgspec.json.encode(plan))
@@ -207,12 +210,12 @@ def _all_settings(
     return {
         "store": {
             "listen": listen(at.store),
-            "root": str(folder.root / "store"),
+            "root": str(folder.store),
             "accounts": accounts("mcp", "operator", "admin", "processor"),
         },
         "processor": {
             "listen": listen(at.processor),
-            "catalogue": str(folder.root / "catalogue" / "recordings.sqlite"),
+            "catalogue": str(folder.catalogue / "recordings.sqlite"),
             "crypto_url": f"http://{at.crypto}",
             "contact_center": {"domain": DOMAIN, "ccid": CCID, "region": REGION},
             "accounts": accounts("mcp", "operator", "listener", "admin", "crypto"),

@@ -90,9 +90,9 @@ async def running_lab(
                 finally:
                     for watch in watches:
                         watch.cancel()
+                    say("Stopping: finishing calls, delivering recordings …")
         finally:
             (folder.root / LAB_FILE).unlink(missing_ok=True)
-            say("Stopping: finishing calls, delivering recordings …")
             await _stop(children)
 
 

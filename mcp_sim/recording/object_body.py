@@ -1,0 +1,93 @@
+"""The bytes of an object on their way from the spool to the store, in pieces, when asked for.
+
+An encrypted recording goes as it lies there. One that shall be stored plain lies encrypted in the
+spool too, and is decrypted while it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Generator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from mcp_sim.recording.delivery_errors import BrokenItemError
+from mcp_sim.recording.journal import open_session_key
+from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
+from mcp_sim.recording.spool_folders import MEDIA
+from mcp_sim.recording.spool_item import SpoolItem
+from recording_format.cipher import MediaDecryptor, ciphertext_size
+from recording_format.errors import CiphertextError
+
+_CHUNK = 1 << 20
+
+
+class ObjectBody:
+    """The object of one item, which may be read several times.
+
+    An HTTP client hides what went wrong in the body that it sent: `fault` tells.
+    """
+
+    def __init__(self, folder: Path, item: SpoolItem, keyring: SpoolKeyring) -> None:
+        self._path = folder / MEDIA
+        self._item = item
+        self._keyring = keyring
+        self.fault: BrokenItemError | OSError | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Give the object's bytes. Raises `BrokenItemError`, or `OSError` of the disk."""
+        pieces = self._pieces()
+        try:
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                if piece:
+                    yield piece
+        except (BrokenItemError, OSError) as error:
+            self.fault = error
+            raise
+        finally:
+            with suppress(ValueError):  # cancelled while the thread still reads: closed later
+                pieces.close()
+
+    def is_sound(self) -> bool:
+        """Return whether the object is still what was sealed. Reads all of it."""
+        digest, size = hashlib.sha256(), 0
+        try:
+            with closing(self._pieces()) as pieces:
+                for piece in pieces:
+                    digest.update(piece)
+                    size += len(piece)
+        except BrokenItemError:
+            return False
+        return size == self._item.size and digest.hexdigest() == self._item.sha256
+
+    def _pieces(self) -> Generator[bytes, None, None]:
+        try:
+            decryptor = self._decryptor()
+            with self._path.open("rb") as file:
+                self._check_size()
+                while data := file.read(_CHUNK):
+                    yield decryptor.update(data) if decryptor else data
+            if decryptor:
+                yield decryptor.finalize()
+        except (KeyringError, CiphertextError) as error:
+            raise self._broken(str(error)) from None
+        except FileNotFoundError:
+            raise self._broken("its file is gone") from None
+
+    def _check_size(self) -> None:
+        size = self._path.stat().st_size
+        expected = ciphertext_size(self._item.size) if self._item.sealed else self._item.size
+        if size != expected:
+            raise self._broken(f"its file has {size} bytes instead of {expected}")
+
+    def _decryptor(self) -> MediaDecryptor | None:
+        sealed = self._item.sealed
+        if sealed is None:
+            return None
+        return MediaDecryptor(open_session_key(self._keyring, sealed.key_box), sealed.iv)
+
+    def _broken(self, reason: str) -> BrokenItemError:
+        return BrokenItemError(
+            f"the recording {self._item.media_id} cannot be read from the spool: {reason}"
+        )

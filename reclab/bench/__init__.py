@@ -1,0 +1,1 @@
+"""The capacity benchmark: calls in steady state, and what they cost."""

@@ -1,0 +1,1 @@
+"""The catalogue: what the processor knows and must never forget, in one SQLite file."""

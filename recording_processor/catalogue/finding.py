@@ -1,0 +1,92 @@
+"""A search as SQL: conditions that an index can answer, in the order that paging needs.
+
+A wildcard at the end is a range over the column, one at the beginning a range over the reversed
+column; whatever a range cannot say is said by GLOB, which is SQLite's case-sensitive match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, Select, and_, select, tuple_
+
+from recording_processor.catalogue.tables import participations, recordings
+from recording_processor.cursor import Cursor
+from recording_processor.search import Pattern, Search
+
+_LAST_CHARACTER = "\U0010ffff"
+_Column = ColumnElement[str | None]
+
+
+def page_of(
+    search: Search, *, contact_center: int, cursor: Cursor | None, limit: int
+) -> Select[tuple[int]]:
+    """Select the numbers of at most `limit` recordings that fit, seen from the cursor on.
+
+    Newest first; behind a `previous` cursor oldest first, so that the nearest rows come.
+    """
+    key = (recordings.c.started_at, recordings.c.number)
+    found = select(recordings.c.number).where(
+        recordings.c.contact_center == contact_center, *_conditions(search)
+    )
+    if cursor is not None and cursor.direction == "previous":
+        found = found.where(tuple_(*key) > tuple_(cursor.start, cursor.row))
+        return found.order_by(*(column.asc() for column in key)).limit(limit)
+    if cursor is not None:
+        found = found.where(tuple_(*key) < tuple_(cursor.start, cursor.row))
+    return found.order_by(*(column.desc() for column in key)).limit(limit)
+
+
+def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
+    if search.begun_from is not None:
+        yield recordings.c.started_at >= search.begun_from
+    if search.ended_until is not None:
+        # The first says nothing new, but it is the one that an index knows.
+        yield recordings.c.started_at <= search.ended_until
+        yield recordings.c.stopped_at <= search.ended_until
+    if search.caller is not None:
+        yield fits(recordings.c.caller, search.caller, recordings.c.caller_reversed)
+    if search.dialed is not None:
+        yield fits(recordings.c.dialed, search.dialed, recordings.c.dialed_reversed)
+    if search.user is not None:
+        of_user = fits(participations.c.user_name, search.user)
+        yield recordings.c.number.in_(select(participations.c.recording).where(of_user))
+
+
+def fits(
+    column: _Column, pattern: Pattern, reversed_column: _Column | None = None
+) -> ColumnElement[bool]:
+    """Return the condition that `column` fits `pattern`; null fits nothing."""
+    if pattern.exact is not None:
+        return column == pattern.exact
+    conditions = [*_begins(column, pattern.prefix)]
+    complete = pattern.suffix == "" and len(pattern.pieces) == 2
+    if reversed_column is not None and pattern.suffix:
+        conditions.extend(_begins(reversed_column, pattern.suffix[::-1]))
+        complete = pattern.prefix == "" and len(pattern.pieces) == 2
+    if not complete:
+        conditions.append(column.op("GLOB")(_glob(pattern)))
+    return and_(column.is_not(None), *conditions)
+
+
+def _begins(column: _Column, prefix: str) -> Iterator[ColumnElement[bool]]:
+    if prefix:
+        yield column >= prefix
+        end = _behind(prefix)
+        if end is not None:
+            yield column < end
+
+
+def _behind(prefix: str) -> str | None:
+    """Return the least text that is behind every text with this prefix, by code points."""
+    kept = prefix.rstrip(_LAST_CHARACTER)
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    # Surrogates are no characters: behind U+D7FF comes U+E000.
+    return kept[:-1] + chr(0xE000 if 0xD800 <= following <= 0xDFFF else following)
+
+
+def _glob(pattern: Pattern) -> str:
+    pieces = (piece.replace("[", "[[]").replace("?", "[?]") for piece in pattern.pieces)
+    return "*".join(pieces)

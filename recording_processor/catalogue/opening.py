@@ -1,0 +1,136 @@
+"""Opening the catalogue's file: locked, set up, and brought to its newest form.
+
+SQLite in WAL mode with synchronous=FULL: a commit that returned survives kill -9 and power loss.
+Only one process may have the catalogue open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from recording_processor.catalogue.database import Database
+from service_shell.settings import SettingsError
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+@asynccontextmanager
+async def open_database(
+    file: Path,
+    *,
+    readers: int = 4,
+    waiting_limit: int = 256,
+    read_seconds: float = 10.0,
+    lock_seconds: float = 5.0,
+) -> AsyncIterator[Database]:
+    """Open `file`, make it when it is missing, and bring its tables up to date.
+
+    Raises `SettingsError` when it cannot be used, or another process uses it.
+    """
+    async with (
+        _alone(file, lock_seconds),
+        _engine(file, connections=1, begin="BEGIN IMMEDIATE") as writer,
+        _engine(file, connections=readers, begin="BEGIN", query_only=True) as reading,
+    ):
+        await _migrate(writer, file)
+        yield Database(writer, reading, waiting_limit=waiting_limit, read_seconds=read_seconds)
+
+
+@asynccontextmanager
+async def _alone(file: Path, seconds: float) -> AsyncIterator[None]:
+    """Hold the catalogue's lock file; the file itself is made readable for its owner only.
+
+    A predecessor that is still ending is waited for.
+    """
+    lock = file.with_name(file.name + ".lock")
+    try:
+        for path in (file, lock):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        held = lock.open("r+b")
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be opened ({error.strerror})") from None
+    with held:
+        last_try = time.monotonic() + seconds
+        while not _locked(held):
+            if time.monotonic() >= last_try:
+                raise SettingsError(f"{file}: is in use by another recording_processor")
+            await asyncio.sleep(0.05)
+        yield
+
+
+def _locked(held: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def _engine(
+    file: Path, *, connections: int, begin: str, query_only: bool = False
+) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(file)),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=5.0,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # The driver's own BEGIN comes too late, only before a change.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (*_PRAGMAS, *(["PRAGMA query_only=ON"] if query_only else [])):
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+async def _migrate(writer: AsyncEngine, file: Path) -> None:
+    try:
+        async with writer.begin() as connection:
+            await connection.run_sync(_upgrade)
+    except DBAPIError as error:
+        raise SettingsError(f"{file}: is not a usable catalogue ({error.orig})") from None
+    except CommandError:
+        raise SettingsError(f"{file}: was made by a newer recording_processor") from None
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", "recording_processor.catalogue:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

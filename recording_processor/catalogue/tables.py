@@ -1,0 +1,163 @@
+"""The catalogue's tables as SQLAlchemy sees them; the migrations make the same ones.
+
+A recording is one call of one contact centre; its media files carry the metadata as it was posted
+(`document`), and whatever is searched for has a column of its own beside it. Instants are
+milliseconds since 1970. Texts are compared byte by byte: exact and case-sensitive.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Which catalogue this is: a version number means nothing in another one.
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("catalogue", Text, nullable=False),
+)
+
+contact_centers = Table(
+    "contact_centers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("ccid", Text, nullable=False, unique=True),
+    Column("domain", Text, nullable=False, unique=True),
+    Column("region", Text, nullable=False),
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("dbid", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+# Every version of every profile; `version` counts over all of them and never goes back.
+profile_versions = Table(
+    "profile_versions",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("dbid", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("tenant_dbid", ForeignKey("tenants.dbid"), nullable=False),
+    Column("sections", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Index("ix_profile_versions_dbid", "dbid", "version"),
+    sqlite_autoincrement=True,
+)
+
+# Which version of a profile is the present one.
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("dbid", Integer, primary_key=True, autoincrement=False),
+    Column("version", ForeignKey("profile_versions.version"), nullable=False),
+)
+
+# The reversed columns make a search for a number's end as cheap as one for its beginning.
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("contact_center", ForeignKey("contact_centers.id"), nullable=False),
+    Column("id", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("call_type", Text, nullable=False),
+    Column("caller", Text),
+    Column("caller_reversed", Text),
+    Column("dialed", Text),
+    Column("dialed_reversed", Text),
+    Column("started_at", BigInteger, nullable=False),
+    Column("stopped_at", BigInteger, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+    UniqueConstraint("contact_center", "id"),
+    Index("ix_recordings_started_at", "contact_center", "started_at", "number"),
+    Index("ix_recordings_caller", "contact_center", "caller", "started_at", "number"),
+    Index("ix_recordings_caller_reversed", "contact_center", "caller_reversed"),
+    Index("ix_recordings_dialed", "contact_center", "dialed", "started_at", "number"),
+    Index("ix_recordings_dialed_reversed", "contact_center", "dialed_reversed"),
+    Index("ix_recordings_tenant", "contact_center", "tenant", "started_at", "number"),
+    sqlite_autoincrement=True,
+)
+
+media_files = Table(
+    "media_files",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("recording", ForeignKey("recordings.number"), nullable=False),
+    Column("contact_center", ForeignKey("contact_centers.id"), nullable=False),
+    Column("media_id", Text, nullable=False),
+    Column("play_id", Text, nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("play_name", Text, nullable=False),
+    Column("storage_path", Text, nullable=False),
+    Column("ivr_profile", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("stopped_at", BigInteger, nullable=False),
+    Column("encrypted", Boolean(create_constraint=False), nullable=False),
+    # SHA-256 of the ciphertext where the metadata tells it, and of the posted media file itself.
+    Column("sha256", Text),
+    Column("fingerprint", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+    UniqueConstraint("contact_center", "media_id"),
+    Index("ix_media_files_recording", "recording"),
+    sqlite_autoincrement=True,
+)
+
+media_parameters = Table(
+    "media_parameters",
+    metadata,
+    Column("media_file", ForeignKey("media_files.number"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("ix_media_parameters_value", "name", "value"),
+)
+
+media_recipients = Table(
+    "media_recipients",
+    metadata,
+    Column("media_file", ForeignKey("media_files.number"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("alias", Text, nullable=False),
+    Index("ix_media_recipients_alias", "alias"),
+)
+
+# Who was in the call, and from when to when; the event history is read off it.
+participations = Table(
+    "participations",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("recording", ForeignKey("recordings.number"), nullable=False),
+    Column("media_file", ForeignKey("media_files.number"), nullable=False),
+    Column("contact_type", Text, nullable=False),
+    Column("user_name", Text),
+    Column("phone_number", Text),
+    Column("call_uuid", Text),
+    Column("joined_at", BigInteger, nullable=False),
+    Column("left_at", BigInteger, nullable=False),
+    Index("ix_participations_recording", "recording"),
+    Index("ix_participations_user_name", "user_name", "recording"),
+)

@@ -1,0 +1,101 @@
+"""From posted metadata to what the catalogue files: read, checked, and taken apart. Nothing else.
+
+A post speaks of one recording. Whatever is missing or contradicts itself is named by its path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import urlsplit
+
+import msgspec
+
+from recording_format.errors import MetadataError
+from recording_format.media_file import MediaFile
+from recording_format.metadata import decode_metadata, is_secret_parameter
+from recording_processor.dates import instant_of
+from recording_processor.parties import participations_of
+from recording_processor.recording import FiledMedia, Filing
+
+_EXTENSIONS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+}
+_NAMED_EXTENSION = re.compile(r".*\.(?P<extension>[a-z0-9]{1,8})", re.IGNORECASE | re.DOTALL)
+
+
+def read_post(body: bytes) -> Filing:
+    """Read the body of a post. Raises `recording_format.errors.MetadataError`."""
+    files = decode_metadata(body).media_files
+    first = files[0]
+    _check_unity(files)
+    return Filing(
+        recording_id=first.recording_id,
+        tenant=first.tenant,
+        call_type=_told(files, "callType") or "Unknown",
+        caller=_told(files, "ani"),
+        dialed=_told(files, "dnis"),
+        media_files=tuple(_filed(media, position) for position, media in enumerate(files)),
+    )
+
+
+def _check_unity(files: list[MediaFile]) -> None:
+    first, seen = files[0], set[str]()
+    for position, media in enumerate(files):
+        where = f"mediaFiles[{position}]"
+        if media.recording_id != first.recording_id:
+            raise MetadataError(
+                f"{where}.parameters.id", "differs from mediaFiles[0].parameters.id"
+            )
+        if media.tenant != first.tenant:
+            raise MetadataError(f"{where}.tenant", "differs from mediaFiles[0].tenant")
+        if media.media_id in seen:
+            raise MetadataError(f"{where}.mediaId", "is given twice")
+        seen.add(media.media_id)
+
+
+def _told(files: list[MediaFile], name: str) -> str | None:
+    return next((value for media in files if (value := media.parameter(name))), None)
+
+
+def _filed(media: MediaFile, position: int) -> FiledMedia:
+    path = f"mediaFiles[{position}].mediaDescriptor.path"
+    try:
+        has_user = "@" in urlsplit(media.media_descriptor.path).netloc
+    except ValueError:
+        raise MetadataError(path, "is not a URL") from None
+    if has_user:
+        raise MetadataError(path, "holds a name or a password")
+    started_at = instant_of(media.started)
+    document = media.to_wire()
+    return FiledMedia(
+        media_id=media.media_id,
+        type=media.type,
+        extension=_extension(media),
+        storage_path=media.media_descriptor.path,
+        ivr_profile=media.ivrprofile,
+        started_at=started_at,
+        # A clock that was set back during the call must not make the recording end before it began.
+        stopped_at=max(started_at, instant_of(media.stopped)),
+        encrypted=media.encrypted,
+        sha256=media.lab.sha256.lower() if media.lab is not None else None,
+        fingerprint=_fingerprint(document),
+        parameters={k: v for k, v in media.parameters.items() if not is_secret_parameter(k)},
+        recipients=tuple(media.cert_alias) if media.encrypted else (),
+        participations=tuple(participations_of(media)),
+        document=document,
+    )
+
+
+def _extension(media: MediaFile) -> str:
+    known = _EXTENSIONS.get(media.type.lower())
+    named = _NAMED_EXTENSION.fullmatch(media.media_id)
+    return known or (named["extension"].lower() if named else "media")
+
+
+def _fingerprint(document: dict[str, object]) -> str:
+    return hashlib.sha256(msgspec.json.encode(document, order="sorted")).hexdigest()

@@ -1,0 +1,83 @@
+"""The processor's settings: one TOML file, see `docs`; the types are what `service_shell` reads.
+
+Relative paths start at the working folder of the process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from recording_processor.storages import Storage, Storages
+from service_shell.accounts import Account
+from service_shell.log import LogSettings
+from service_shell.settings import SettingsError
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Size = Annotated[int, Meta(ge=1024, le=1 << 30)]
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+
+
+class ContactCenterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[contact_center]``: the one contact centre whose recordings are kept here."""
+
+    domain: Annotated[str, Meta(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
+    ccid: Annotated[str, Meta(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
+    region: str = "1"
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[limits]``: what the processor does at most; beyond it a request is refused."""
+
+    metadata_bytes: Size = 8 << 20
+    profile_bytes: Size = 1 << 20
+    page: Count = 100
+    page_maximum: Count = 1000
+    writes_waiting: Count = 256
+    readers: Count = 4
+    plays: Count = 256
+    long_polls: Count = 256
+    search_seconds: Seconds = 10.0
+    store_seconds: Seconds = 30.0
+
+
+class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of the processor.
+
+    `public_url` is how answers name this processor; empty: as the request did. `provision` names
+    TOML files with tenants and profiles. Without `crypto_url` the console has no players.
+    """
+
+    contact_center: ContactCenterSettings
+    listen: str = "127.0.0.1:8802"
+    catalogue: str = "catalogue.sqlite3"
+    public_url: str = ""
+    crypto_url: str = ""
+    provision: list[str] = []
+    storages: list[Storage] = []
+    accounts: list[Account] = []
+    limits: Limits = Limits()
+    log: LogSettings = LogSettings()
+    drain_seconds: Seconds = 10.0
+
+
+def storages_of(settings: ProcessorSettings) -> Storages:
+    """Return the storages with their passwords read. Raises `SettingsError`."""
+    try:
+        return Storages([_with_password(storage) for storage in settings.storages])
+    except ValueError as error:
+        raise SettingsError(f"storages: {error}") from None
+
+
+def _with_password(storage: Storage) -> Storage:
+    if not storage.password_file:
+        return storage
+    try:
+        password = Path(storage.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        message = f"storages: `{storage.url}`: the password file cannot be read"
+        raise SettingsError(message) from None
+    return msgspec.structs.replace(storage, password=password)

@@ -1,0 +1,57 @@
+"""The aiohttp application: routes put together with what they need, and the middlewares' order."""
+
+from __future__ import annotations
+
+import aiohttp
+from aiohttp import web
+
+from recording_processor.catalogue.catalogue import Catalogue
+from recording_processor.profile_feed import ProfileFeed
+from recording_processor.settings import ProcessorSettings
+from recording_processor.storages import Storages
+from recording_processor.web.answering import add_headers, own_errors
+from recording_processor.web.console import ASSET_PATHS, ConsoleRoutes
+from recording_processor.web.health import OPEN_PATHS, HealthRoutes
+from recording_processor.web.metrics import Metrics
+from recording_processor.web.playback import PlaybackRoutes
+from recording_processor.web.profiles import ProfileRoutes
+from recording_processor.web.recordings import RecordingRoutes
+from recording_processor.web.slots import Slots
+from service_shell.accounts import Accounts
+from service_shell.web import basic_auth, errors_as_json
+
+_REALM = "recording processor"
+
+
+def make_application(
+    settings: ProcessorSettings,
+    catalogue: Catalogue,
+    feed: ProfileFeed,
+    http: aiohttp.ClientSession,
+    *,
+    accounts: Accounts,
+    storages: Storages,
+) -> web.Application:
+    """Return the application."""
+    metrics = Metrics()
+    # Two kinds of places: a console's sound comes through crypto_server back to the stored bytes.
+    plays = Slots(settings.limits.plays, "streams open")
+    sounds = Slots(settings.limits.plays, "sounds playing")
+    polls = Slots(settings.limits.long_polls, "readers waiting")
+    metrics.streams.labels("store").set_function(lambda: plays.taken)
+    metrics.streams.labels("crypto_server").set_function(lambda: sounds.taken)
+    metrics.long_polls.set_function(lambda: polls.taken)
+    metrics.writes_waiting.set_function(lambda: catalogue.database.waiting)
+    groups = (
+        RecordingRoutes(catalogue, settings, metrics),
+        PlaybackRoutes(catalogue, settings, storages, http, plays, metrics),
+        ProfileRoutes(catalogue, settings, feed, polls, metrics),
+        ConsoleRoutes(catalogue, settings, http, sounds, metrics),
+        HealthRoutes(catalogue, feed, metrics),
+    )
+    sign_in = basic_auth(accounts, realm=_REALM, open_paths={*OPEN_PATHS, *ASSET_PATHS})
+    app = web.Application(middlewares=[metrics.middleware(), errors_as_json, own_errors, sign_in])
+    app.on_response_prepare.append(add_headers)
+    for group in groups:
+        app.add_routes(group.routes())
+    return app

@@ -1,0 +1,94 @@
+"""What the processor counts, for Prometheus. Labels are route names and outcomes, never ids."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from service_shell.web import metrics_response
+
+# What nginx writes for a client that went away.
+_GONE = 499
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
+
+
+class Metrics:
+    """The registry of one processor and its instruments."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        name = "recording_processor_"
+        self.requests = Histogram(
+            f"{name}request_seconds",
+            "Time from a request's head to the end of its answer",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.filed = Counter(
+            f"{name}posts_total",
+            "Metadata posts by outcome: filed, repeated, conflict, refused",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.media_files = Counter(
+            f"{name}media_files_total", "Media files that were filed", registry=self.registry
+        )
+        self.upstream = Counter(
+            f"{name}upstream_total",
+            "Streams from the store and crypto_server by outcome: whole, refused, broken, left",
+            ("upstream", "outcome"),
+            registry=self.registry,
+        )
+        self.upstream_bytes = Counter(
+            f"{name}upstream_bytes_total",
+            "Bytes streamed through from the store and crypto_server",
+            ("upstream",),
+            registry=self.registry,
+        )
+        self.profile_version = Gauge(
+            f"{name}profile_version", "Version of the IVR profiles", registry=self.registry
+        )
+        self.long_polls = Gauge(
+            f"{name}long_polls", "Readers waiting for a profile change", registry=self.registry
+        )
+        self.streams = Gauge(
+            f"{name}streams", "Streams open at the moment", ("upstream",), registry=self.registry
+        )
+        self.writes_waiting = Gauge(
+            f"{name}writes_waiting",
+            "Changes of the catalogue that run or wait",
+            registry=self.registry,
+        )
+
+    def middleware(self) -> Middleware:
+        """Return the middleware that times every request by its route's pattern."""
+
+        @web.middleware
+        async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+            began = time.perf_counter()
+            status = 500
+            try:
+                response = await handler(request)
+                status = response.status
+                return response
+            except ConnectionError:
+                status = _GONE
+                raise
+            finally:
+                resource = request.match_info.route.resource
+                route = "unknown" if resource is None else resource.canonical
+                # A method is the client's text: only the known ones may become a label.
+                method = request.method if request.method in _METHODS else "other"
+                self.requests.labels(method, route, str(status)).observe(
+                    time.perf_counter() - began
+                )
+
+        return measure
+
+    async def show(self, _request: web.Request) -> web.Response:
+        """``GET /metrics``."""
+        return metrics_response(self.registry)
