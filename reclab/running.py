@@ -131,7 +131,7 @@ def _bind_all(at: Addresses) -> Doors:
 
 
 def _children(folder: LabFolder, doors: Doors) -> list[Child]:
-    """Return the services in the order in which they start."""
+    """Return the services, the recorder last."""
 
     def child(name: str, module: str, **listens: socket.socket) -> Child:
         return Child(
@@ -161,18 +161,24 @@ def _children(folder: LabFolder, doors: Doors) -> list[Child]:
 
 
 async def _start(children: list[Child], say: Say) -> None:
+    """Start all services at once: their doors are open already, so the early ones just wait."""
+    say("Starting the store, the processor, the crypto server and the platform …")
+    starts = [asyncio.create_task(child.start()) for child in children]
     try:
-        for child in children:
-            await child.start()
-            say(f"Started {child.name}")
+        await asyncio.gather(*starts)
     except ChildFailed as error:
         raise SettingsError(str(error)) from None
+    finally:
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
 
 
 async def _stop(children: list[Child]) -> None:
     """End the services, the recorder first: it still delivers to the others."""
-    for child in reversed(children):
-        await child.stop(_MCP_GRACE if child.name == "mcp" else _SERVICE_GRACE)
+    *services, recorder = children
+    await recorder.stop(_MCP_GRACE)
+    await asyncio.gather(*(service.stop(_SERVICE_GRACE) for service in services))
 
 
 async def _deploy_profile(lab: Lab, wanted: dict[str, object]) -> None:
