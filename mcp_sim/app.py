@@ -38,6 +38,7 @@ from mcp_sim.recording.spool import Spool, SpoolError
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import AgentLimits, SipAgent
 from service_shell.accounts import Accounts, basic_header
+from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_pair, bind_tcp, bind_udp, display
 from service_shell.log import configure_logging
@@ -58,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
     async def run(lifetime: Lifetime) -> None:
         settings = load_settings(McpSettings, arguments.config, prefix="mcp", environ=os.environ)
         configure_logging("mcp", settings.log)
+        raise_descriptor_limit()
         await run_platform(settings, lifetime)
 
     return run_service("mcp", run)

@@ -7,12 +7,14 @@ that nobody expected becomes 500 with no detail, and its trace goes to the log o
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
@@ -20,6 +22,7 @@ from service_shell.accounts import Account, Accounts
 
 BAD_PARAMETER, NO_PERMISSION, INTERNAL, NO_ROLE, NOT_FOUND = 2, 3, 4, 5, 6
 ACCOUNT: web.RequestKey[Account] = web.RequestKey("account", Account)
+_BACKLOG = 512
 _log = structlog.get_logger()
 
 
@@ -95,11 +98,55 @@ def metrics_response(registry: CollectorRegistry) -> web.Response:
 async def serve(
     app: web.Application, sock: socket.socket, *, grace: float = 10.0
 ) -> AsyncIterator[None]:
-    """Serve `app` on the listening `sock`; at the end, open requests get `grace` seconds."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace, keepalive_timeout=75.0)
+    """Serve `app` on the listening `sock`; at the end, open requests get `grace` seconds.
+
+    aiohttp's own shutdown drops what clients still send, so an upload under way could never finish:
+    running requests end first, then the server stops reading.
+    """
+    logging.getLogger("aiohttp.server").addFilter(_is_worth_a_record)
+    running = RunningRequests()
+    app.middlewares.insert(0, running.count)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=75.0)
     await runner.setup()
     try:
-        await web.SockSite(runner, sock).start()
-        yield
+        site = web.SockSite(runner, sock, backlog=_BACKLOG)
+        await site.start()
+        try:
+            yield
+        finally:
+            await site.stop()
+            await running.drain(grace)
     finally:
         await runner.cleanup()
+
+
+class RunningRequests:
+    """How many requests are being answered."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until no request runs, at most `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    @web.middleware
+    async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, and know of it meanwhile."""
+        self._number += 1
+        self._idle.clear()
+        try:
+            return await handler(request)
+        finally:
+            self._number -= 1
+            if self._number == 0:
+                self._idle.set()
+
+
+def _is_worth_a_record(record: logging.LogRecord) -> bool:
+    """What is no HTTP was answered with 400; aiohttp would log each with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

@@ -9,7 +9,6 @@ business and are ignored here.
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import socket
@@ -19,6 +18,7 @@ from mcp_sim.recording.capture_loop import serve
 from mcp_sim.recording.capture_messages import Configure, MessageError
 from mcp_sim.recording.capture_options import CaptureOptions
 from mcp_sim.recording.capture_pipe import CapturePipe
+from service_shell.descriptors import raise_descriptor_limit
 from service_shell.log import configure_logging
 
 _RESERVED_DESCRIPTORS = 64
@@ -47,14 +47,6 @@ def leg_capacity(descriptors: int, options: CaptureOptions) -> int:
     if options.first_port or options.last_port:
         capacity = min(capacity, (options.last_port - options.first_port) // 2 + 1)
     return min(capacity, options.legs) if options.legs else capacity
-
-
-def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files to the hard one; return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 1 << 20 if hard == resource.RLIM_INFINITY else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted
 
 
 def _first_message(pipe: CapturePipe) -> Configure | None:

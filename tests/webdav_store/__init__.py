@@ -1,0 +1,1 @@
+"""Tests of the store, most of them against a real store process over real sockets."""

@@ -1,0 +1,61 @@
+"""A disk that fills up in the middle of an upload: a small file system of its own."""
+
+from __future__ import annotations
+
+import select
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.webdav_store.conftest import StartStore, until
+from tests.webdav_store.store_process import read_answer, status_of
+
+SIZE = 4 * 1024 * 1024
+
+
+def small_disk(root: Path) -> list[str]:
+    """Return a command's beginning that runs it where `root` is a tmpfs of 4 MiB, or skip."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("unshare is not installed")
+    alone = [unshare, "--map-root-user", "--mount"]
+    mount = f'mkdir -p "$0" && mount -t tmpfs -o size={SIZE} tmpfs "$0" && exec "$@"'
+    command = [*alone, "sh", "-c", mount, str(root)]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no name space with a file system of its own can be made here")
+    return command
+
+
+def test_a_full_disk_answers_507_and_keeps_the_old_file(
+    start_store: StartStore, tmp_path: Path
+) -> None:
+    """Known beforehand or found out on the way: 507, the old file stays, space comes back."""
+    root = tmp_path / "small"
+    store = start_store(root=root, wrapper=small_disk(root), more="[limits]\nreserved_bytes = 0")
+    store.put("old.bin", b"o" * (SIZE // 4))
+    declared = store.put("old.bin", b"n" * (2 * SIZE))
+    assert (declared.status, declared.headers["content-type"]) == (507, "text/plain; charset=utf-8")
+    with store.connect() as sock:
+        head = store.head_of_put("old.bin", "Transfer-Encoding: chunked")
+        sock.sendall(head + f"{2 * SIZE:x}\r\n".encode())
+        sent = send_until_answered(sock, 2 * SIZE)
+        assert sent > 0
+        assert status_of(read_answer(sock)) == 507
+    assert store.get("old.bin").body == b"o" * (SIZE // 4)
+    until(lambda: store.metric("webdav_store_uploads_in_progress") == 0, "it never ended")
+    assert store.put("new.bin", b"n" * (SIZE // 2)).status == 201
+
+
+def send_until_answered(sock: socket.socket, most: int) -> int:
+    """Send up to `most` bytes, and stop when an answer comes."""
+    sent = 0
+    while sent < most:
+        readable, writable, _ = select.select([sock], [sock], [], 30)
+        assert readable or writable
+        if readable:
+            break
+        sent += sock.send(b"n" * 65536)
+    return sent

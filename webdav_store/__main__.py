@@ -1,0 +1,7 @@
+"""``python -m webdav_store``."""
+
+import sys
+
+from webdav_store.app import main
+
+sys.exit(main())
