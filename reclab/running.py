@@ -83,14 +83,14 @@ async def running_lab(
             await _start(children, say)
             await _deploy_profile(lab, profile(folder, plan, options))
             write_lab(folder.root, lab)
-            async with asyncio.TaskGroup() as group:
-                watches = [group.create_task(child.watch()) for child in children]
-                try:
-                    yield lab
-                finally:
-                    for watch in watches:
-                        watch.cancel()
-                    say("Stopping: finishing calls, delivering recordings …")
+            watches = [asyncio.create_task(child.watch()) for child in children]
+            try:
+                yield lab
+            finally:
+                for watch in watches:
+                    watch.cancel()
+                await asyncio.gather(*watches, return_exceptions=True)
+                say("Stopping: finishing calls, delivering recordings …")
         finally:
             (folder.root / LAB_FILE).unlink(missing_ok=True)
             await _stop(children)

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from reclab.bench.calibration import bare_receive_us
 from reclab.bench.level import Level, LevelResult, measure
+from service_shell.settings import SettingsError
 
 _LEVELS = (100, 300, 600)
 
@@ -74,4 +75,8 @@ def _table(results: list[LevelResult], bare: float) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except SettingsError as error:
+        sys.stderr.write(f"reclab.bench: {error}\n")
+        sys.exit(2)

@@ -16,6 +16,7 @@ from reclab.lab import Lab
 from reclab.preparation import RecordingOptions
 from reclab.running import running_lab
 from recording_format.timestamps import parse_time
+from service_shell.settings import SettingsError
 
 _SETTLE = 5.0
 _DELIVERY_SECONDS = 120.0
@@ -79,7 +80,8 @@ async def measure(level: Level, folder: Path) -> LevelResult:
         before = await sample_recorder(lab)
         await asyncio.sleep(level.steady)
         after = await sample_recorder(lab)
-        await load.wait()
+        if await load.wait() and not report_file.exists():
+            raise SettingsError("the load generator failed; what it said stands above")
         report: dict[str, Any] = json.loads(report_file.read_text(encoding="utf-8"))
         await found.wait_for(level.total_calls, _DELIVERY_SECONDS)
         watching.cancel()

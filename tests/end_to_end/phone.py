@@ -67,6 +67,11 @@ class Phone:
         self.ports = [int(p) for p in re.findall(r"^m=audio (\d+)", answer, re.MULTILINE)]
         return status, answer
 
+    def refused(self, body: str, *headers: str) -> tuple[int, str]:
+        """Send an INVITE that is refused; put the phone away; return as `invite` does."""
+        with self._sock:
+            return self.invite(body, *headers)
+
     def request(self, method: str, *headers: str, body: str = "") -> int:
         """Send a request within the dialog; return the final status."""
         self._sequence += 1
