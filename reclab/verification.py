@@ -7,57 +7,39 @@ to the service they belong to.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from mcp_sim.load.check import check
-from mcp_sim.load.comparison import compare_metadata, expect
+from mcp_sim.load.comparison import compare_metadata, expect, long_enough
 from mcp_sim.load.decode import MediaError, decode_media
 from mcp_sim.load.finding import Finding, LegFinding, Tolerances
 from mcp_sim.load.report import CallReport
-from reclab.lab import Lab, User
+from reclab.lab import Lab
+from reclab.lab_client import JsonDict, LabClient, LabError, lab_client
 from recording_format.cipher import MediaDecryptor
 from recording_format.distinguished_name import readable_name
 from recording_format.envelope import Envelope
-from recording_format.errors import EnvelopeError, MetadataError, RecordingFormatError
+from recording_format.errors import EnvelopeError, IntegrityError, RecordingFormatError
 from recording_format.integrity import ChunkVerifier, check_mac
 from recording_format.media_file import MediaFile
 from recording_format.metadata import decode_media_file
 from recording_format.private_keys import load_private_key
 from recording_format.session_key import SessionKey
-from service_shell.settings import SettingsError
+from service_shell.accounts import basic_header
 
-_PAGE: Final = 200
 _LARGEST_MEDIA: Final = 2 << 30
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=120, sock_connect=10)
+_AT_ONCE: Final = 4
+_LISTENING: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
 NO_SIGNATURE: Final = "no signature: not a call of `reclab load`, or nothing of it is left"
-
-
-class LabUnreachable(SettingsError):
-    """A service of the lab does not answer, or does not let us in."""
-
-
-class UnknownRecording(SettingsError):
-    """The processor knows no recording of this id."""
-
-
-class StoredRecording(msgspec.Struct, frozen=True):
-    """A recording as the processor answers it; `media` are its files' metadata, undecoded."""
-
-    id: str
-    media: list[dict[str, object]]
-    caller: str = ""
-    dialed: str = ""
-    started: str = ""
 
 
 class MediaVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,83 +89,64 @@ class Verifier:
 
     def __init__(self, lab: Lab, options: Options | None = None) -> None:
         self._lab, self._options = lab, options or Options()
-        self._keys = {alias: Path(path) for alias, path in lab.keys.items()}
-        self._opened: dict[str, rsa.RSAPrivateKey] = {}
-        self._http: aiohttp.ClientSession | None = None
-        self._working = asyncio.Semaphore(4)
+        self._keys = KeyRing({alias: Path(path) for alias, path in lab.keys.items()})
+        self._working = asyncio.Semaphore(_AT_ONCE)
+        self._stack = AsyncExitStack()
+        self._client: LabClient | None = None
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=_TIMEOUT)
+        self._client = await self._stack.enter_async_context(lab_client(self._lab))
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        assert self._http is not None
-        await self._http.close()
+        await self._stack.aclose()
 
-    async def recordings(self) -> AsyncIterator[StoredRecording]:
-        """Yield every recording that the processor knows, newest first."""
-        query = {"startTime": "1970-01-01T00:00:00.000Z", "limit": str(_PAGE)}
-        while True:
-            status, body = await self._get(
-                f"{self._lab.processor}/api/v2/recordings", "operator", query
-            )
-            if status != 200:
-                raise LabUnreachable(f"the processor answered the search with {status}")
-            page = msgspec.json.decode(body)
-            for answer in page["recordings"]:
-                yield _stored(answer)
-            if not page.get("next"):
-                return
-            query = {"next": str(page["next"]), "limit": str(_PAGE)}
+    @property
+    def client(self) -> LabClient:
+        """The connection to the lab's services, as an operator."""
+        assert self._client is not None, "the verifier is entered"
+        return self._client
 
-    async def recording(self, recording_id: str) -> StoredRecording:
-        """Return one recording. Raises `UnknownRecording`."""
-        path = f"/api/v2/recordings/{quote(recording_id, safe='')}"
-        status, body = await self._get(self._lab.processor + path, "operator")
-        if status == 404:
-            raise UnknownRecording(f"there is no recording {recording_id}")
-        if status != 200:
-            raise LabUnreachable(f"the processor answered {status} for the recording")
-        return _stored(msgspec.json.decode(body)["recording"])
+    async def verify(self, recording: JsonDict, call: CallReport | None = None) -> Verdict:
+        """Return the verdict on a recording as the processor answers it.
 
-    async def verify(self, recording: StoredRecording, call: CallReport | None = None) -> Verdict:
-        """Return the verdict on a recording; `call` is the report of the call, if there is one."""
+        `call` is the report of the call, if there is one: then every packet of it counts.
+        """
+        documents = sorted(recording["mediaFiles"], key=lambda document: document["startTime"])
         media: list[MediaVerdict] = []
         first: MediaFile | None = None
-        for document in sorted(recording.media, key=lambda document: str(document["startTime"])):
+        for document in documents:
             async with self._working:
                 try:
                     file = decode_media_file(document)
-                except MetadataError as error:
-                    name = str(document.get("mediaId", "?"))
-                    media.append(_refuse(name, f"the metadata cannot be read: {error}"))
+                except RecordingFormatError as error:
+                    media.append(_refuse(str(document.get("mediaId")), error))
                     continue
                 first = first or file
                 later_by_ms = (file.started - first.started).total_seconds() * 1000
-                several = len(recording.media) > 1
-                media.append(
-                    await self._verify_media(file, document, None if several else call, later_by_ms)
-                )
-        return _sum_up(recording, media)
+                # Which of its files should hold which packet of a call, nobody can say.
+                exact = call if len(documents) == 1 else None
+                media.append(await self._verify_media(file, document, exact, later_by_ms))
+        verdict = _sum_up(recording, media)
+        if call is None or verdict.signed or not verdict.verified or not long_enough(call):
+            return verdict
+        return msgspec.structs.replace(verdict, verified=False, problems=(NO_SIGNATURE,))
 
     async def _verify_media(
-        self,
-        media: MediaFile,
-        document: Mapping[str, object],
-        call: CallReport | None,
-        later_by_ms: float,
+        self, media: MediaFile, document: JsonDict, call: CallReport | None, later_by_ms: float
     ) -> MediaVerdict:
         try:
-            plaintext = await self._open(media)
+            stored = await self._fetch(media, document)
+            plaintext = await asyncio.to_thread(open_media, media, stored, self._keys)
             problems = [*compare_metadata(media, call, plaintext_size=len(plaintext))]
-            if self._options.through_crypto:
-                problems += await self._compare_played(document, plaintext)
+            if self._options.through_crypto and await self._play(document) != plaintext:
+                problems.append("the crypto server plays other bytes")
             finding = await asyncio.to_thread(self._listen, media, plaintext, call, later_by_ms)
-        except (RecordingFormatError, MediaError, StorageProblem, LabUnreachable) as error:
-            return _refuse(media.media_id, str(error))
+        except (RecordingFormatError, MediaError, LabError) as error:
+            return _refuse(media.media_id, error)
         if finding.signed:
             problems += finding.problems
-        elif call is not None or not self._options.allow_foreign:
+        elif not self._options.allow_foreign and (call is None or long_enough(call)):
             problems.append(NO_SIGNATURE)
         return MediaVerdict(
             media_id=media.media_id,
@@ -204,128 +167,99 @@ class Verifier:
         expected = expect(media, sound, call, later_by_ms=later_by_ms)
         return check(sound, expected, self._options.tolerances)
 
-    async def _open(self, media: MediaFile) -> bytes:
-        """Fetch the stored object, prove it against the metadata, decrypt it."""
+    async def _fetch(self, media: MediaFile, document: JsonDict) -> bytes:
         url = media.media_descriptor.path
         if not url.startswith(f"{self._lab.store}/"):
-            raise StorageProblem(f"the stored object {url} lies outside of the lab's store")
-        status, stored = await self._get(url, "operator")
-        if status != 200:
-            raise StorageProblem(f"the store answered {status} for {url}")
-        return await asyncio.to_thread(self._decrypt, media, stored)
+            raise LabError(f"the stored object {url} lies outside of the lab's store")
+        return await _join(self.client.stored(document), url)
 
-    def _decrypt(self, media: MediaFile, stored: bytes) -> bytes:
-        if media.lab is not None:
-            verifier = ChunkVerifier(media.lab.digests)
-            verifier.feed(stored)
-            verifier.finish()
-            if hashlib.sha256(stored).hexdigest() != media.lab.sha256:
-                raise StorageProblem("the stored object's SHA-256 is not the one in the metadata")
-        if media.pkcs7 is None:
-            return stored
-        envelope = Envelope.from_pem(media.pkcs7)
-        key = self._unwrap(envelope)
-        if media.lab is not None:
-            check_mac(key, media_id=media.media_id, iv=envelope.iv, lab=media.lab)
-        decryptor = MediaDecryptor(key, envelope.iv)
-        return decryptor.update(stored) + decryptor.finalize()
+    async def _play(self, document: JsonDict) -> bytes:
+        """Play through the crypto server, as a listener does."""
+        listener = self._lab.users["listener"]
+        headers = {"Authorization": basic_header(listener.name, listener.password)}
+        url = f"{self._lab.crypto}/rcs{document['mediaPath']}"
+        try:
+            async with (
+                aiohttp.ClientSession(headers=headers, timeout=_LISTENING) as http,
+                http.get(url) as answer,
+            ):
+                if answer.status != 200:
+                    raise LabError(f"{url} answered {answer.status}")
+                return await _join(answer.content.iter_chunked(1 << 20), url)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            raise LabError(f"{url} could not be read: {reason}") from None
 
-    def _unwrap(self, envelope: Envelope) -> SessionKey:
-        """Open the envelope with the lab's key for one of its recipients, named by its alias."""
+
+class KeyRing:
+    """Private keys by certificate alias; a key's file is read when it is first needed."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+        self._opened: dict[str, rsa.RSAPrivateKey] = {}
+
+    def unwrap(self, envelope: Envelope) -> SessionKey:
+        """Open the envelope for the first recipient whose key is here. Raises `EnvelopeError`."""
         for recipient in envelope.recipients:
+            # An alias ends with its certificate's issuer and serial.
             ending = f":{readable_name(recipient.issuer)}:{recipient.serial}"
-            for alias, path in self._keys.items():
+            for alias in self._files:
                 if alias.endswith(ending):
                     try:
-                        secret = self._private_key(path).decrypt(
-                            recipient.encrypted_key, padding.PKCS1v15()
-                        )
-                        return SessionKey(secret)
+                        key = self._private_key(alias)
+                        return SessionKey(key.decrypt(recipient.encrypted_key, padding.PKCS1v15()))
                     except ValueError:
-                        raise EnvelopeError(
-                            f"the session key does not open with the key of {alias}"
-                        ) from None
+                        raise EnvelopeError(f"the key of {alias} does not open it") from None
         raise EnvelopeError("the lab has no private key for any recipient of the envelope")
 
-    def _private_key(self, path: Path) -> rsa.RSAPrivateKey:
-        key = self._opened.get(str(path))
-        if key is None:
+    def _private_key(self, alias: str) -> rsa.RSAPrivateKey:
+        if alias not in self._opened:
+            path = self._files[alias]
             try:
                 text = path.read_bytes()
             except OSError as error:
                 raise EnvelopeError(f"the key {path} cannot be read: {error.strerror}") from None
-            key = self._opened[str(path)] = load_private_key(text, name=str(path))
-        return key
-
-    async def _compare_played(
-        self, document: Mapping[str, object], plaintext: bytes
-    ) -> Iterable[str]:
-        """Play through the crypto server as a listener does; the bytes must be the same."""
-        url = f"{self._lab.crypto}/rcs{document.get('mediaPath', '')}"
-        status, played = await self._get(url, "listener")
-        if status != 200:
-            return [f"the crypto server answered {status} for {url}"]
-        return [] if played == plaintext else ["the crypto server plays other bytes"]
-
-    async def _get(
-        self, url: str, role: str, query: Mapping[str, str] | None = None
-    ) -> tuple[int, bytes]:
-        assert self._http is not None
-        user = self._lab.users.get(role)
-        if user is None:
-            raise LabUnreachable(f"the lab has no account for the role {role}")
-        try:
-            async with self._http.get(
-                url, params=query, headers=_sign_in(user), allow_redirects=False
-            ) as answer:
-                if answer.status in (401, 403):
-                    raise LabUnreachable(f"{_origin(url)} does not let {user.name} in")
-                return answer.status, await _read(answer)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or "it does not answer in time"
-            raise LabUnreachable(f"{_origin(url)} cannot be read: {reason}") from None
+            self._opened[alias] = load_private_key(text, name=str(path))
+        return self._opened[alias]
 
 
-class StorageProblem(Exception):
-    """A stored object is not there, or not the one that was recorded."""
+def open_media(media: MediaFile, stored: bytes, keys: KeyRing) -> bytes:
+    """Prove a stored object against its metadata, and decrypt it.
+
+    Raises `RecordingFormatError`: other bytes than recorded, no key, a broken envelope.
+    """
+    if media.lab is not None:
+        verifier = ChunkVerifier(media.lab.digests)
+        verifier.feed(stored)
+        verifier.finish()
+        if hashlib.sha256(stored).hexdigest() != media.lab.sha256:
+            raise IntegrityError("the stored object's SHA-256 is not the one in the metadata")
+    if media.pkcs7 is None:
+        return stored
+    envelope = Envelope.from_pem(media.pkcs7)
+    key = keys.unwrap(envelope)
+    if media.lab is not None:
+        check_mac(key, media_id=media.media_id, iv=envelope.iv, lab=media.lab)
+    decryptor = MediaDecryptor(key, envelope.iv)
+    return decryptor.update(stored) + decryptor.finalize()
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _join(blocks: AsyncIterator[bytes], url: str) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for part in answer.content.iter_chunked(1 << 18):
-        size += len(part)
+    async for block in blocks:
+        size += len(block)
         if size > _LARGEST_MEDIA:
-            raise StorageProblem(f"{answer.url} is larger than {_LARGEST_MEDIA >> 30} GiB")
-        parts.append(part)
+            raise LabError(f"{url} is larger than {_LARGEST_MEDIA >> 30} GiB")
+        parts.append(block)
     return b"".join(parts)
 
 
-def _sign_in(user: User) -> dict[str, str]:
-    pair = base64.b64encode(f"{user.name}:{user.password}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
+def _refuse(media_id: str, error: Exception) -> MediaVerdict:
+    return MediaVerdict(media_id=media_id, verified=False, problems=(str(error),))
 
 
-def _origin(url: str) -> str:
-    return "/".join(url.split("/")[:3])
-
-
-def _stored(answer: Mapping[str, object]) -> StoredRecording:
-    media = answer.get("mediaFiles")
-    return StoredRecording(
-        id=str(answer.get("id", "")),
-        media=media if isinstance(media, list) else [],
-        caller=str(answer.get("callerPhoneNumber", "")),
-        dialed=str(answer.get("dialedPhoneNumber", "")),
-        started=str(answer.get("startTime", "")),
-    )
-
-
-def _refuse(media_id: str, problem: str) -> MediaVerdict:
-    return MediaVerdict(media_id=media_id, verified=False, problems=(problem,))
-
-
-def _sum_up(recording: StoredRecording, media: Sequence[MediaVerdict]) -> Verdict:
+def _sum_up(recording: JsonDict, media: Sequence[MediaVerdict]) -> Verdict:
     findings = [file.finding for file in media if file.finding is not None]
     offsets = [found.offset_ms for found in findings if found.offset_ms is not None]
     errors = [f.duration_error_ms for f in findings if f.duration_error_ms is not None]
@@ -336,13 +270,13 @@ def _sum_up(recording: StoredRecording, media: Sequence[MediaVerdict]) -> Verdic
         for problem in file.problems
     )
     return Verdict(
-        id=recording.id,
+        id=str(recording["id"]),
         verified=bool(media) and all(file.verified for file in media),
         problems=problems if media else ("the recording has no media files",),
         signed=any(file.signed for file in media),
-        caller=recording.caller,
-        dialed=recording.dialed,
-        started=recording.started,
+        caller=str(recording.get("callerPhoneNumber", "")),
+        dialed=str(recording.get("dialedPhoneNumber", "")),
+        started=str(recording.get("startTime", "")),
         duration_ms=sum(file.duration_ms for file in media),
         aliases=tuple(dict.fromkeys(alias for file in media for alias in file.aliases)),
         legs=tuple(leg for found in findings for leg in found.legs),

@@ -25,13 +25,8 @@ from mcp_sim.load.comparison import expected_calls
 from mcp_sim.load.finding import Tolerances
 from mcp_sim.load.report import CallReport, ReportError, read_report
 from reclab.lab import DEFAULT_FOLDER, DataOption, load_lab
-from reclab.verification import (
-    Options,
-    StoredRecording,
-    UnknownRecording,
-    Verdict,
-    Verifier,
-)
+from reclab.lab_client import JsonDict, LabError, UnknownRecording
+from reclab.verification import Options, Verdict, Verifier
 from service_shell.settings import SettingsError
 
 _NOT_STORED: Final = "the call was sent, and no recording of it is stored"
@@ -118,9 +113,12 @@ async def _verify(
     wait: float,
 ) -> list[Verdict]:
     async with Verifier(load_lab(data), options) as verifier:
-        return await verify_recordings(
-            verifier, ids=ids, everything=everything, calls=calls, wait=wait
-        )
+        try:
+            return await verify_recordings(
+                verifier, ids=ids, everything=everything, calls=calls, wait=wait
+            )
+        except LabError as error:
+            raise SettingsError(str(error)) from None
 
 
 async def verify_recordings(
@@ -133,17 +131,18 @@ async def verify_recordings(
 ) -> list[Verdict]:
     """Verify the named recordings, or all of them, and that each of `calls` is stored.
 
-    Raises `UnknownRecording` for an id that the processor does not know, and `LabUnreachable`.
+    Raises `UnknownRecording` for an id that the processor does not know, and other `LabError`s
+    where the processor cannot be asked.
     """
     calls = calls or {}
     if ids:
-        wanted = [await verifier.recording(one) for one in dict.fromkeys(ids)]
-        calls = {one.id: calls[one.id] for one in wanted if one.id in calls}
+        wanted = [await verifier.client.recording(one) for one in dict.fromkeys(ids)]
+        calls = {one: calls[one] for one in ids if one in calls}
     else:
         found = await _wait_for_calls(verifier, calls, wait)
-        wanted = [one async for one in verifier.recordings()] if everything else found
+        wanted = [one async for one in verifier.client.recordings()] if everything else found
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(verifier.verify(one, calls.get(one.id))) for one in wanted]
+        tasks = [group.create_task(verifier.verify(one, calls.get(one["id"]))) for one in wanted]
     verdicts = [task.result() for task in tasks]
     stored = {verdict.id for verdict in verdicts}
     return verdicts + [_not_stored(call) for call in calls.values() if call.identity not in stored]
@@ -151,14 +150,14 @@ async def verify_recordings(
 
 async def _wait_for_calls(
     verifier: Verifier, calls: dict[str, CallReport], wait: float
-) -> list[StoredRecording]:
+) -> list[JsonDict]:
     """Return the calls' recordings, once all are there or the wait is over."""
     give_up = time.monotonic() + wait
-    found: dict[str, StoredRecording] = {}
+    found: dict[str, JsonDict] = {}
     while True:
         for identity in [one for one in calls if one not in found]:
             with contextlib.suppress(UnknownRecording):
-                found[identity] = await verifier.recording(identity)
+                found[identity] = await verifier.client.recording(identity)
         if len(found) == len(calls) or time.monotonic() >= give_up:
             return list(found.values())
         await asyncio.sleep(0.5)
@@ -210,6 +209,3 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         "" if verdict.offset_ms is None else f"{verdict.offset_ms:+.1f} ms",
         "[green]yes[/]" if verdict.verified else "[red]no[/]",
     )
-
-
-__all__ = ["UnknownRecording", "show", "verify", "verify_recordings"]

@@ -63,7 +63,8 @@ def test_malformed_sip(lab: LabUnderTest, message: bytes) -> None:
         mark = secrets.token_hex(8)
         options = (
             f"OPTIONS sip:{lab.sip} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{sock.getsockname()[1]};"
-            f"branch=z9hG4bK{mark}\r\nMax-Forwards: 70\r\nFrom: <sip:t@t>;tag=1\r\nTo: <sip:r@r>\r\n"
+            f"branch=z9hG4bK{mark}\r\nMax-Forwards: 70\r\n"
+            "From: <sip:t@t>;tag=1\r\nTo: <sip:r@r>\r\n"
             f"Call-ID: {mark}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
         )
         sock.send(options.encode())

@@ -1,0 +1,1 @@
+"""Tests of the load generator: what it sends, and the check that proves what was stored."""
