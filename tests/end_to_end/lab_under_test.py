@@ -178,12 +178,20 @@ def samples(audio: bytes) -> npt.NDArray[np.int16]:
 
 def children_of(pid: int) -> list[int]:
     """All living descendants of a process."""
-    found: list[int] = []
-    for line in run("ps", "-eo", "pid=,ppid=").decode().splitlines():
-        child, parent = map(int, line.split())
-        if parent == pid:
-            found += [child, *children_of(child)]
-    return found
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+
+    def below(parent: int) -> list[int]:
+        own = [child for child, its_parent in parents.items() if its_parent == parent]
+        return own + [further for child in own for further in below(child)]
+
+    return below(pid)
 
 
 def command_of(pid: int) -> str:

@@ -109,7 +109,7 @@ def test_unusable_certificate(lab: LabUnderTest) -> None:
         return Phone(lab.sip).refused(sdp(""), "X-Genesys-RM-Application-dbid: 777")
 
     # Until the platform has heard of the profile it is unknown: 404.
-    wait_until(lambda: answer()[0] == 403, "the profile's arrival", seconds=1.5)
+    wait_until(lambda: answer()[0] == 403, "the profile's arrival", seconds=1)
     assert "expired" in answer()[1] or "not issued" in answer()[1]
     metrics = lab.get(f"{lab.lab['control']}/metrics", None)[1].decode()
     assert re.search(
