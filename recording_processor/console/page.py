@@ -137,7 +137,7 @@ def _marks(media: MediaFile) -> Iterator[Mark]:
         yield Mark("not encrypted", "warn", "The stored sound can be heard without a key.")
     elif lab and lab.get("mac"):
         meaning = "Its authentication code and digests are checked before a byte is played."
-        yield Mark("verified", "good", meaning)
+        yield Mark("verified on playback", "good", meaning)
     else:
         yield Mark("unverified", "warn", "It came without digests: nobody can tell a change.")
     yield from _flaws(lab or {})

@@ -71,7 +71,7 @@ async def test_a_recording_is_shown_whole(client: Client) -> None:
         "with agent1",
         "Environment / recording",
         ALIAS,
-        "verified",
+        "verified on playback",
     ):
         assert told in page.text, told
     assert "unverified" not in page.text
@@ -88,7 +88,7 @@ async def test_the_marks_tell_the_truth(client: Client) -> None:
     cases = [
         (media_file("C1", lab=None), "unverified"),
         (media_file("C2", pkcs7=None, certAlias=None), "not encrypted"),
-        (media_file("C3", lab=lab), "✓ verified recovered 12 lost paused"),
+        (media_file("C3", lab=lab), "✓ verified on playback recovered 12 lost paused"),
     ]
     for media, mark in cases:
         await file(client, media)
