@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Generator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator
+from contextlib import closing
+from io import BufferedReader
 from pathlib import Path
 
 from mcp_sim.recording.delivery_errors import BrokenItemError
@@ -37,43 +38,43 @@ class ObjectBody:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Give the object's bytes. Raises `BrokenItemError`, or `OSError` of the disk."""
-        pieces = self._pieces()
         try:
-            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                if piece:
+            pieces = await asyncio.to_thread(self._open)
+            # When this is cancelled while a thread still reads, closing waits for that one read.
+            with closing(pieces):
+                while piece := await asyncio.to_thread(self._next, pieces):
                     yield piece
         except (BrokenItemError, OSError) as error:
             self.fault = error
             raise
-        finally:
-            with suppress(ValueError):  # cancelled while the thread still reads: closed later
-                pieces.close()
 
     def is_sound(self) -> bool:
         """Return whether the object is still what was sealed. Reads all of it."""
         digest, size = hashlib.sha256(), 0
         try:
-            with closing(self._pieces()) as pieces:
-                for piece in pieces:
+            with closing(self._open()) as pieces:
+                while piece := self._next(pieces):
                     digest.update(piece)
                     size += len(piece)
         except BrokenItemError:
             return False
         return size == self._item.size and digest.hexdigest() == self._item.sha256
 
-    def _pieces(self) -> Generator[bytes, None, None]:
+    def _open(self) -> _Pieces:
         try:
             decryptor = self._decryptor()
-            with self._path.open("rb") as file:
-                self._check_size()
-                while data := file.read(_CHUNK):
-                    yield decryptor.update(data) if decryptor else data
-            if decryptor:
-                yield decryptor.finalize()
-        except (KeyringError, CiphertextError) as error:
+            self._check_size()
+            return _Pieces(self._path.open("rb"), decryptor)
+        except KeyringError as error:
             raise self._broken(str(error)) from None
         except FileNotFoundError:
             raise self._broken("its file is gone") from None
+
+    def _next(self, pieces: _Pieces) -> bytes:
+        try:
+            return pieces.read()
+        except CiphertextError as error:
+            raise self._broken(str(error)) from None
 
     def _check_size(self) -> None:
         size = self._path.stat().st_size
@@ -91,3 +92,28 @@ class ObjectBody:
         return BrokenItemError(
             f"the recording {self._item.media_id} cannot be read from the spool: {reason}"
         )
+
+
+class _Pieces:
+    """Reads an object piece by piece, from whichever thread; not from two at a time.
+
+    An object of its own and no generator: CPython does not survive a generator that is closed in
+    one thread while another one is about to run it.
+    """
+
+    def __init__(self, file: BufferedReader, decryptor: MediaDecryptor | None) -> None:
+        self._file = file
+        self._decryptor = decryptor
+
+    def read(self) -> bytes:
+        """Return the next piece, empty at the end. Raises `CiphertextError` or `OSError`."""
+        while data := self._file.read(_CHUNK):
+            piece = self._decryptor.update(data) if self._decryptor else data
+            if piece:
+                return piece
+        decryptor, self._decryptor = self._decryptor, None
+        return decryptor.finalize() if decryptor else b""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
