@@ -145,9 +145,14 @@ class RenderPool:
             worker = await self._idle.get()
         finally:
             self.stats.waiting -= 1
+        try:
+            within = await asyncio.to_thread(self._within, item)
+        except BaseException:
+            self._idle.put_nowait(worker)
+            raise
         self.stats.busy += 1
         try:
-            return await worker.render(item, await asyncio.to_thread(self._within, item))
+            return await worker.render(item, within)
         except WorkerDiedError as error:
             crashes = await asyncio.to_thread(self._note_crash, item)
             if crashes < MAX_CRASHES:
