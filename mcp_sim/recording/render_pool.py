@@ -140,16 +140,12 @@ class RenderPool:
 
     async def _ask(self, item: str) -> RenderAnswer:
         """Have it rendered by the next free worker. Raises `WorkerDiedError` the first times."""
+        within = await asyncio.to_thread(self._within, item)
         self.stats.waiting += 1
         try:
             worker = await self._idle.get()
         finally:
             self.stats.waiting -= 1
-        try:
-            within = await asyncio.to_thread(self._within, item)
-        except BaseException:
-            self._idle.put_nowait(worker)
-            raise
         self.stats.busy += 1
         try:
             return await worker.render(item, within)
