@@ -21,7 +21,7 @@ MAX_PARAMETERS = 500
 MAX_MASKS = 10_000
 MAX_NAME = 255
 _UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f/\\]")
-_SECRET = re.compile(r"rp\..*auth|passw", re.IGNORECASE)
+_SECRET = re.compile(r"rp\..*auth|authorization|[._]auth$|passw|secret", re.IGNORECASE)
 
 
 class MediaDescriptor(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +162,8 @@ class MediaFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         }
         if self.pkcs7 is not None:
             known["pkcs7"] = self.pkcs7
+        # Aliases without an envelope make no sense, but nothing that came may be lost.
+        if self.pkcs7 is not None or self.cert_alias:
             known["certAlias"] = list(self.cert_alias)
         if self.lab is not None:
             known["lab"] = self.lab.to_wire()
