@@ -2,28 +2,30 @@
 
 A check costs the same for a known and an unknown name. Verified passwords are remembered for a
 minute as a keyed digest, because a scrypt check at every request caps a service at tens per second.
+An account that could not be checked, or that anybody could use, is refused at the start.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
 import hmac
 import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from service_shell.passwords import COST, DIGEST_SIZE, Verifier, hash_password
 from service_shell.settings import SettingsError
+
+__all__ = ["Account", "Accounts", "basic_credentials", "basic_header", "hash_password"]
 
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED_LIMIT = 1024
 _MAXIMUM_HEADER = 2048
-_COST, _BLOCK, _LANES = 16384, 8, 1
+# Name and password, so that they fit into a header of that length.
+_MAXIMUM_CREDENTIALS = 1024
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,14 +40,6 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"Account(name={self.name!r}, roles={self.roles!r})"
 
 
-def hash_password(password: str) -> str:
-    """Return ``scrypt$n$r$p$salt$hash`` (salt and hash in base64) with a new salt."""
-    salt = os.urandom(16)
-    digest = _scrypt(password, salt, _COST, _BLOCK, _LANES)
-    fields = (str(_COST), str(_BLOCK), str(_LANES), _text(salt), _text(digest))
-    return "$".join(("scrypt", *fields))
-
-
 def basic_credentials(authorization: str | None) -> tuple[str, str] | None:
     """Return (name, password) of a Basic ``Authorization`` header (RFC 7617), or None."""
     if authorization is None or len(authorization) > _MAXIMUM_HEADER:
@@ -55,7 +49,7 @@ def basic_credentials(authorization: str | None) -> tuple[str, str] | None:
         return None
     try:
         name, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # neither ASCII, nor base64, nor UTF-8 inside
         return None
     return (name, password) if colon else None
 
@@ -66,17 +60,21 @@ def basic_header(name: str, password: str) -> str:
 
 
 class Accounts:
-    """The accounts of one service. `clock` is monotonic seconds."""
+    """The accounts of one service. `clock` is monotonic seconds.
+
+    Raises `SettingsError`, naming the account, when one cannot be used safely.
+    """
 
     def __init__(
         self, accounts: Sequence[Account], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._accounts: dict[str, tuple[Account, str]] = {}
+        self._accounts: dict[str, tuple[Account, Verifier]] = {}
         for account in accounts:
             if account.name in self._accounts:
                 raise SettingsError(f"account {account.name!r} is named twice")
-            self._accounts[account.name] = (account, _stored_hash(account))
-        self._stranger = hash_password(secrets.token_hex(16))
+            _check_name(account.name)
+            self._accounts[account.name] = (account, _verifier(account))
+        self._stranger = _stranger([verifier for _, verifier in self._accounts.values()])
         self._key = os.urandom(32)
         self._remembered: dict[bytes, float] = {}
         self._clock = clock
@@ -102,41 +100,53 @@ class Accounts:
         now = self._clock()
         if account is not None and self._remembered.get(mark, 0.0) > now:
             return account
-        if not _verify(password, stored) or account is None:
+        fits = hmac.compare_digest(stored.derive(password), stored.digest)
+        if not fits or account is None:
             return None
         if len(self._remembered) >= _REMEMBERED_LIMIT:
             self._remembered.clear()
         self._remembered[mark] = now + _REMEMBERED_SECONDS
         return account
 
-    def _mark(self, name: str, password: str, stored: str) -> bytes:
+    def _mark(self, name: str, password: str, stored: Verifier) -> bytes:
         fields = msgspec.msgpack.encode((name, password, stored))
         return hmac.digest(self._key, fields, "sha256")
 
 
-def _stored_hash(account: Account) -> str:
+def _check_name(name: str) -> None:
+    if not name or ":" in name or not name.isprintable():
+        raise SettingsError(f"account {name!r}: a name has characters, and no colon, among them")
+
+
+def _verifier(account: Account) -> Verifier:
     if account.password_file:
-        try:
-            password = Path(account.password_file).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError):
-            message = f"account {account.name!r}: the password file cannot be read"
-            raise SettingsError(message) from None
-        return hash_password(password)
-    if account.password_hash.count("$") != 5 or not account.password_hash.startswith("scrypt$"):
+        return Verifier.parse(hash_password(_password(account)))
+    if not account.password_hash:
         raise SettingsError(f"account {account.name!r} has neither password_hash nor password_file")
-    return account.password_hash
+    try:
+        return Verifier.parse(account.password_hash)
+    except ValueError:
+        message = f"account {account.name!r}: the password_hash is not one of this program"
+        raise SettingsError(message) from None
 
 
-def _verify(password: str, stored: str) -> bool:
-    _, cost, block, lanes, salt, digest = stored.split("$")
-    tried = _scrypt(password, base64.b64decode(salt), int(cost), int(block), int(lanes))
-    return hmac.compare_digest(tried, base64.b64decode(digest))
+def _password(account: Account) -> str:
+    try:
+        password = Path(account.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        message = f"account {account.name!r}: the password file cannot be read"
+        raise SettingsError(message) from None
+    if not password:
+        raise SettingsError(f"account {account.name!r}: the password file is empty")
+    if len(f"{account.name}{password}".encode()) > _MAXIMUM_CREDENTIALS:
+        raise SettingsError(f"account {account.name!r}: the password is too long to be sent")
+    return password
 
 
-def _scrypt(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
-    return hashlib.scrypt(
-        password.encode(), salt=salt, n=cost, r=block, p=lanes, maxmem=64 * 1024 * 1024, dklen=32
-    )
+def _stranger(known: Sequence[Verifier]) -> Verifier:
+    """Return what unknown names are checked against: never true, as dear as any account."""
+    dearest = max(known, key=lambda verifier: verifier.work, default=Verifier(*COST, b"", b""))
+    return dearest._replace(salt=os.urandom(16), digest=os.urandom(DIGEST_SIZE))
 
 
 def _text(value: bytes) -> str:

@@ -7,6 +7,7 @@ for a socket that the parent process bound and passed on, so that a restart lose
 from __future__ import annotations
 
 import os
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ def split_address(address: str) -> tuple[str, int]:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    if host is None or port is None or parts.path or parts.username:
+    if host is None or port is None or re.search(r"[/?#@\s]", address):
         raise SettingsError(f"`{address}` is not an address of the form host:port")
     return host, port
 
@@ -31,8 +32,13 @@ def bind_tcp(address: str) -> socket.socket:
     """Return a listening, non-blocking TCP socket for `address`."""
     sock = _inherited(address) or _bound(address, socket.SOCK_STREAM)
     if sock.type != socket.SOCK_STREAM:
+        sock.close()
         raise SettingsError(f"`{address}` is not a TCP socket")
-    sock.listen(_BACKLOG)
+    try:
+        sock.listen(_BACKLOG)
+    except OSError as error:  # taken by a socket that was bound, but did not listen yet
+        sock.close()
+        raise _unusable("TCP", address, error) from None
     return sock
 
 
@@ -40,6 +46,7 @@ def bind_udp(address: str) -> socket.socket:
     """Return a bound, non-blocking UDP socket for `address`."""
     sock = _inherited(address) or _bound(address, socket.SOCK_DGRAM)
     if sock.type != socket.SOCK_DGRAM:
+        sock.close()
         raise SettingsError(f"`{address}` is not a UDP socket")
     return sock
 
@@ -76,6 +83,9 @@ def _inherited(address: str) -> socket.socket | None:
         sock = socket.socket(fileno=int(number))
     except (ValueError, OSError):
         raise SettingsError(f"`{address}` is not an inherited socket") from None
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        sock.close()
+        raise SettingsError(f"`{address}` is not a socket of the internet")
     sock.setblocking(False)
     return sock
 
@@ -86,6 +96,8 @@ def _bound(address: str, kind: socket.SocketKind) -> socket.socket:
         family, *_, where = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
     except socket.gaierror as error:
         raise SettingsError(f"`{address}`: {host} is not a known host ({error.strerror})") from None
+    except UnicodeError:
+        raise SettingsError(f"`{address}`: {host} is not a host's name") from None
     sock = socket.socket(family, kind)
     try:
         if kind == socket.SOCK_STREAM:
@@ -94,7 +106,11 @@ def _bound(address: str, kind: socket.SocketKind) -> socket.socket:
     except OSError as error:
         sock.close()
         name = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
-        reason = os.strerror(error.errno or 0).lower()
-        raise SettingsError(f"cannot listen on {name} {address}: {reason}") from None
+        raise _unusable(name, address, error) from None
     sock.setblocking(False)
     return sock
+
+
+def _unusable(name: str, address: str, error: OSError) -> SettingsError:
+    reason = os.strerror(error.errno or 0).lower()
+    return SettingsError(f"cannot listen on {name} {address}: {reason}")

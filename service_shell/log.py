@@ -1,6 +1,7 @@
 """Logging of every service: structlog to standard error, as text for people or JSON for machines.
 
-One processor redacts whatever looks like a secret by its key, and passwords inside URLs.
+One processor redacts whatever looks like a secret by its key, and inside any text passwords of
+URLs, ``Authorization`` values and private keys in PEM.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -15,10 +17,28 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 _SECRET_KEY = re.compile(
-    r"passw|secret|authorization|credential|session_?key|private|_auth$|token|cookie", re.IGNORECASE
+    r"passw|passphrase|secret|authorization|credential|session_?key|private|_auth$|token|cookie",
+    re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]*@", re.IGNORECASE)
 REDACTED = "[redacted]"
+_SECRETS_IN_TEXT = (
+    # Up to the last @ before the path: a password may hold one that nobody quoted.
+    (re.compile(r"([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s]*@", re.IGNORECASE), rf"\1:{REDACTED}@"),
+    (
+        re.compile(
+            r"(authorization['\"]?\s*[:=]\s*(?:b?['\"])?)(?:(?:basic|bearer|digest)\s+)?[\w+/=.~-]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{REDACTED}",
+    ),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL),
+        REDACTED,
+    ),
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Of ProcessorFormatter, for its own use.
+_INTERNAL = ("_record", "_from_structlog")
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,22 +49,39 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace the values of secret-looking keys, in nested mappings too, and URL passwords."""
-    return {key: _clean(key, value) for key, value in event.items()}
+    """Replace the values of secret-looking keys, in nested mappings too, and secrets in texts.
+
+    The event itself, which may quote a stranger, stays on its line.
+    """
+    cleaned = {
+        key: value if key in _INTERNAL else _clean(key, value) for key, value in event.items()
+    }
+    said = cleaned.get("event")
+    if isinstance(said, str):
+        cleaned["event"] = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", said)
+    return cleaned
+
+
+def redact_text(text: str) -> str:
+    """Return `text` without URL passwords, ``Authorization`` values and private keys."""
+    for pattern, replacement in _SECRETS_IN_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def _clean(key: str, value: object) -> object:
     if _SECRET_KEY.search(key):
         return REDACTED
-    if isinstance(value, dict):
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
         return {k: _clean(str(k), v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [_clean("", item) for item in value]
-    if isinstance(value, str):
-        return _URL_PASSWORD.sub(rf"\g<head>:{REDACTED}@", value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"[{len(value)} bytes]"
-    return value
+    # Errors, addresses, paths: what they would look like may hold what a text may not.
+    return redact_text(str(value))
 
 
 def configure_logging(service: str, settings: LogSettings | None = None) -> None:

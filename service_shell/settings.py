@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,10 +62,17 @@ def _from_environment(prefix: str, environ: Mapping[str, str]) -> list[tuple[lis
     found: list[tuple[list[str], object]] = []
     for name in sorted(environ):
         if name.startswith(start):
-            text = environ[name]
-            value = msgspec.json.decode(text) if text.startswith("[") else text
-            found.append((name[len(start) :].lower().split("__"), value))
+            found.append((name[len(start) :].lower().split("__"), _value(environ[name])))
     return found
+
+
+def _value(text: str) -> object:
+    """Return a variable's text, or the list that it is in JSON; ``[::1]:8801`` is none."""
+    if text.startswith("["):
+        with suppress(ValueError):
+            value: object = msgspec.json.decode(text)
+            return value
+    return text
 
 
 def _put(data: dict[str, Any], path: list[str], value: object) -> None:

@@ -1,16 +1,14 @@
-"""What the aiohttp services share: sign-in, roles, errors as JSON, and the running of a server.
+"""What the aiohttp services share: sign-in, roles, errors as JSON.
 
 Error answers carry the vendor's ``statusCode`` and one sentence in ``statusMessage``; an exception
-that nobody expected becomes 500 with no detail, and its trace goes to the log only.
+that nobody expected becomes 500 with no detail, and its trace goes to the log only. How a service
+is run is `serving`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection
 
 import structlog
 from aiohttp import web
@@ -19,39 +17,96 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from service_shell.accounts import Account, Accounts
+from service_shell.failure import (
+    BAD_PARAMETER,
+    INTERNAL,
+    NO_PERMISSION,
+    NO_ROLE,
+    NOT_FOUND,
+    failure,
+)
+from service_shell.serving import serve
 
-BAD_PARAMETER, NO_PERMISSION, INTERNAL, NO_ROLE, NOT_FOUND = 2, 3, 4, 5, 6
+__all__ = [
+    "ACCOUNT",
+    "BAD_PARAMETER",
+    "INTERNAL",
+    "NOT_FOUND",
+    "NO_PERMISSION",
+    "NO_ROLE",
+    "RoleMissing",
+    "basic_auth",
+    "errors_as_json",
+    "failure",
+    "metrics_response",
+    "require_role",
+    "serve",
+]
+
 ACCOUNT: web.RequestKey[Account] = web.RequestKey("account", Account)
-_BACKLOG = 512
+# A check of a password takes 50 ms of one thread; strangers must not take all of them.
+_CHECKS_AT_ONCE = 2
+_CHECKS_WAITING = 64
 _log = structlog.get_logger()
 
 
-def failure(
-    status: int, code: int, message: str, headers: dict[str, str] | None = None
-) -> web.Response:
-    """Return an error answer: HTTP `status`, the vendor's statusCode, one sentence."""
-    body = {"statusCode": code, "statusMessage": message}
-    return web.json_response(body, status=status, headers=headers)
-
-
 def basic_auth(accounts: Accounts, *, realm: str, open_paths: Collection[str]) -> Middleware:
-    """Let only signed-in requests through, except to `open_paths`; the account goes with them."""
+    """Let only signed-in requests through, except to `open_paths`; the account goes with them.
+
+    Passwords are checked a few at a time; when too many wait, the answer is 503.
+    """
     challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
+    checks = PasswordChecks(accounts)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in open_paths:
             return await handler(request)
-        header = request.headers.get("Authorization")
-        account = accounts.remembered(header)
-        if account is None and header is not None:
-            account = await asyncio.to_thread(accounts.check_header, header)
+        try:
+            account = await checks.account(request.headers.get("Authorization"))
+        except TooManyChecks:
+            wait = {"Retry-After": "1"}
+            return failure(503, INTERNAL, "too many sign-ins are being checked", wait)
         if account is None:
             return failure(401, NO_PERMISSION, "a valid name and password are needed", challenge)
         request[ACCOUNT] = account
         return await handler(request)
 
     return check
+
+
+class TooManyChecks(Exception):
+    """Too many passwords wait to be checked."""
+
+
+class PasswordChecks:
+    """Checks passwords outside the event loop, a few at a time, the same one once."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._places = asyncio.Semaphore(_CHECKS_AT_ONCE)
+        self._checks: dict[str, asyncio.Task[Account | None]] = {}
+
+    async def account(self, authorization: str | None) -> Account | None:
+        """Return the account of an ``Authorization`` header. Raises `TooManyChecks`."""
+        known = self._accounts.remembered(authorization)
+        if known is not None or authorization is None:
+            return known
+        check = self._checks.get(authorization)
+        if check is None:
+            if len(self._checks) >= _CHECKS_WAITING:
+                raise TooManyChecks
+            check = asyncio.create_task(self._check(authorization), name="password check")
+            self._checks[authorization] = check
+        # A client that goes away must not take the check from the others that wait for it.
+        return await asyncio.shield(check)
+
+    async def _check(self, authorization: str) -> Account | None:
+        try:
+            async with self._places:
+                return await asyncio.to_thread(self._accounts.check_header, authorization)
+        finally:
+            del self._checks[authorization]
 
 
 def require_role(request: web.Request, *roles: str) -> Account:
@@ -80,6 +135,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         kept = {k: v for k, v in error.headers.items() if k in ("Allow", "Retry-After")}
         code = NOT_FOUND if error.status == 404 else BAD_PARAMETER
         return failure(error.status, code, error.reason.lower(), kept)
+    except (web.RequestPayloadError, HttpProcessingError):
+        return failure(400, BAD_PARAMETER, "the body is not what its headers say")
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:  # noqa: BLE001 - the boundary: whatever it was, the client gets one plain answer
@@ -92,61 +149,3 @@ def metrics_response(registry: CollectorRegistry) -> web.Response:
     return web.Response(
         body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )
-
-
-@asynccontextmanager
-async def serve(
-    app: web.Application, sock: socket.socket, *, grace: float = 10.0
-) -> AsyncIterator[None]:
-    """Serve `app` on the listening `sock`; at the end, open requests get `grace` seconds.
-
-    aiohttp's own shutdown drops what clients still send, so an upload under way could never finish:
-    running requests end first, then the server stops reading.
-    """
-    logging.getLogger("aiohttp.server").addFilter(_is_worth_a_record)
-    running = RunningRequests()
-    app.middlewares.insert(0, running.count)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=75.0)
-    await runner.setup()
-    try:
-        site = web.SockSite(runner, sock, backlog=_BACKLOG)
-        await site.start()
-        try:
-            yield
-        finally:
-            await site.stop()
-            await running.drain(grace)
-    finally:
-        await runner.cleanup()
-
-
-class RunningRequests:
-    """How many requests are being answered."""
-
-    def __init__(self) -> None:
-        self._number = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    async def drain(self, seconds: float) -> None:
-        """Wait until no request runs, at most `seconds`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-
-    @web.middleware
-    async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a request, and know of it meanwhile."""
-        self._number += 1
-        self._idle.clear()
-        try:
-            return await handler(request)
-        finally:
-            self._number -= 1
-            if self._number == 0:
-                self._idle.set()
-
-
-def _is_worth_a_record(record: logging.LogRecord) -> bool:
-    """What is no HTTP was answered with 400; aiohttp would log each with a traceback."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

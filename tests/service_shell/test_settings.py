@@ -63,3 +63,33 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     """A file that is not there is named with the reason."""
     with pytest.raises(SettingsError, match=r"gone\.toml: cannot be read"):
         load_settings(Lab, tmp_path / "gone.toml", prefix="lab", environ={})
+
+
+@pytest.mark.parametrize("address", ["[::1]:8801", "[", "[1, 2"])
+def test_a_text_in_the_environment_may_begin_with_a_bracket(tmp_path: Path, address: str) -> None:
+    """Only what is a list in JSON is one; an IPv6 address is a text."""
+    lab = load(tmp_path, 'root = "/a"\n', RECLAB_LAB__SIP__LISTEN=address)
+    assert lab.sip.listen == address
+
+
+def test_a_list_in_the_environment_is_json(tmp_path: Path) -> None:
+    """A list where a text belongs is named like any other wrong value, without repeating it."""
+    with pytest.raises(
+        SettingsError, match=r"`sip\.listen`: expected `str`, got `array`"
+    ) as caught:
+        load(tmp_path, 'root = "/a"\n', RECLAB_LAB__SIP__LISTEN='["hunter2"]')
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_setting_that_is_no_section(tmp_path: Path) -> None:
+    """A variable that goes through a plain setting is refused by its path."""
+    with pytest.raises(SettingsError, match=r"`root\.deep`: `root` is not a section"):
+        load(tmp_path, 'root = "/a"\n', RECLAB_LAB__ROOT__DEEP="x")
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are told in one sentence."""
+    file = tmp_path / "lab.toml"
+    file.write_bytes(b'root = "\xff"')
+    with pytest.raises(SettingsError, match="is not valid TOML"):
+        load_settings(Lab, file, prefix="lab", environ={})
