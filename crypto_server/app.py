@@ -31,6 +31,7 @@ from crypto_server.settings import (
     read_password,
 )
 from service_shell.accounts import Accounts
+from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_tcp, display
 from service_shell.log import configure_logging
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     async def run(lifetime: Lifetime) -> None:
         settings = load_settings(Settings, config, prefix="crypto", environ=os.environ)
         configure_logging(NAME, settings.log)
+        raise_descriptor_limit()
         await run_server(settings, os.environ, lifetime)
 
     return run_service(NAME, run)

@@ -31,6 +31,28 @@ def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool |
     return True
 
 
+def rolled_over(
+    certificates: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """Return those that a root of the same name has signed: a CA's change of keys (RFC 4210 §4.4).
+
+    All of `certificates` are self-issued and not self-signed.
+    """
+    budget = MAX_SIGNATURES
+    found: list[x509.Certificate] = []
+    for certificate in certificates:
+        for root in roots:
+            if root.subject != certificate.issuer:
+                continue
+            budget -= 1
+            if budget < 0:
+                return found
+            if signed_by(certificate, root):
+                found.append(certificate)
+                break
+    return found
+
+
 def issuer_chains(
     leaf: x509.Certificate,
     roots: Sequence[x509.Certificate],

@@ -22,8 +22,9 @@ from .errors import EnvelopeError
 from .private_keys import key_matches
 from .session_key import KEY_SIZES, SessionKey
 
-#: Largest envelope that is read, in bytes or characters: over a thousand recipients.
+#: Largest envelope that is read, in bytes or characters, and the most recipients of one.
 MAX_ENVELOPE_SIZE = 1024 * 1024
+MAX_RECIPIENTS = 2000
 PEM_LABEL = "PKCS7"
 _LABELS = ("PKCS7", "CMS")
 
@@ -265,7 +266,9 @@ def _read_recipients(
     recipients: list[RecipientInfo] = []
     foreign: list[ForeignRecipient] = []
     try:
-        for choice in cms.RecipientInfos.load(data, strict=True):
+        for number, choice in enumerate(cms.RecipientInfos.load(data, strict=True)):
+            if number == MAX_RECIPIENTS:
+                raise EnvelopeError(f"the envelope has more than {MAX_RECIPIENTS} recipients")
             recipient = _read_recipient(choice)
             if isinstance(recipient, RecipientInfo):
                 recipients.append(recipient)

@@ -16,6 +16,7 @@ GENERAL = "gvp.general"
 CERTIFICATES = "recording-certificates"
 _CERTIFICATE_NAME = re.compile(r"certificates-(\d{1,6})")
 _FIXED = "fixed,"
+_FOR_PROCESSOR = "recordingclient.rp."
 
 
 class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +74,27 @@ class IvrProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if (match := _CERTIFICATE_NAME.fullmatch(name))
         ]
         return [(name, text) for _, name, text in sorted(numbered)]
+
+    @property
+    def processor_parameters(self) -> dict[str, str]:
+        """What the profile has for the recording processor: ``rp.…`` of the metadata's parameters.
+
+        One of them, ``rp.speechminer_auth``, is a password in clear.
+        """
+        options = self.sections.get(SERVICE_PARAMETERS, {})
+        named = [name for name in options if name.startswith(_FOR_PROCESSOR)]
+        told = {name.removeprefix("recordingclient."): self.fixed(name) for name in named}
+        return {name: value for name, value in told.items() if value}
+
+    @property
+    def storage(self) -> str | None:
+        """The URL of the store's collection (``recordingclient.recdest``), or None."""
+        return self.fixed("recordingclient.recdest")
+
+    @property
+    def processor(self) -> str | None:
+        """Where metadata is posted (``recordingclient.callrec_dest``), or None."""
+        return self.fixed("recordingclient.callrec_dest")
 
     @property
     def storage_credentials(self) -> tuple[str, str] | None:

@@ -32,6 +32,10 @@ class MediaDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, object] = {}
     other: dict[str, object] = {}
 
+    def __repr__(self) -> str:
+        # A URL can hold a password, and so can what is unknown.
+        return f"<MediaDescriptor {self.storage}>"
+
     @classmethod
     def read(cls, source: JsonObject) -> MediaDescriptor:
         """Read ``mediaDescriptor``; `MetadataError` names the key."""

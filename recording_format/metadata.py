@@ -44,6 +44,10 @@ class RecordingMetadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     media_files: list[MediaFile]
     other: dict[str, object] = {}
 
+    def __repr__(self) -> str:
+        # Unknown keys can be passwords.
+        return f"<RecordingMetadata {self.media_files}>"
+
     def to_wire(self) -> dict[str, object]:
         """Return the JSON object."""
         files: list[object] = [media.to_wire() for media in self.media_files]

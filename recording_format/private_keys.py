@@ -30,7 +30,7 @@ def load_private_key(text: bytes, password: str | None = None, *, name: str) -> 
         raise PrivateKeyError(f"the private key {name} is encrypted, and its password is missing")
     if password and not encrypted:
         raise PrivateKeyError(f"the private key {name} is not encrypted, but has a password given")
-    key = _load(block, password.encode() if password else None, name)
+    key = _load(block, password.encode("utf-8", "surrogateescape") if password else None, name)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise PrivateKeyError(f"the private key {name} is not an RSA key")
     return key

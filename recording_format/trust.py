@@ -23,7 +23,7 @@ from .certificates import (
     read_certificate_block,
     read_x509,
 )
-from .chains import issuer_chains, signed_by
+from .chains import issuer_chains, rolled_over, signed_by
 from .distinguished_name import readable_name
 from .errors import (
     CertificateExpired,
@@ -51,12 +51,17 @@ class TrustStore:
         self._lock = threading.Lock()  # the time of a check is set on the store
         self._roots: list[x509.Certificate] = []
         self._between: list[x509.Certificate] = []
+        rolled: list[x509.Certificate] = []
         for certificate in certificates:
             if not _self_issued(certificate):
                 self._between.append(certificate)
             elif signed_by(certificate, certificate) is not False:
-                # A root whose own signature is broken could only hide its good twin.
                 self._roots.append(certificate)
+            else:
+                rolled.append(certificate)
+        # What is left is a CA's new key under its old one, a link; or else a root whose own
+        # signature is broken: that one could only hide its good twin.
+        self._between += rolled_over(rolled, self._roots)
         self._store = _anchors(self._roots)
         self._links = [crypto.X509.from_cryptography(one) for one in self._between]
 

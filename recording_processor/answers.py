@@ -1,6 +1,7 @@
 """A recording as the reader's JSON: the fields that were posted, and those that the index gives.
 
-Passwords that came with the metadata (`rp.speechminer_auth` and its kin) stay here.
+Passwords that came with the metadata (`rp.speechminer_auth` and its kin) stay here, wherever in it
+they stood.
 """
 
 from __future__ import annotations
@@ -40,12 +41,8 @@ def play_path(recording_id: str, play_name: str) -> str:
 
 
 def _media_answer(recording_id: str, media: MediaFile, base_url: str) -> Document:
-    document = dict(media.document)
+    document = _without_secrets(media.document)
     path = play_path(recording_id, media.play_name)
-    parameters = document["parameters"]
-    document["parameters"] = {
-        name: value for name, value in parameters.items() if not is_secret_parameter(name)
-    }
     document["masks"] = [mask | {"time": _date(mask["time"])} for mask in document["masks"]]
     return document | {
         "callUUID": media.document["parameters"].get("callUuid", recording_id),
@@ -58,6 +55,18 @@ def _media_answer(recording_id: str, media: MediaFile, base_url: str) -> Documen
         "partitions": document.get("partitions", []),
         "accessgroups": document.get("accessgroups", []),
     }
+
+
+def _without_secrets(document: Document) -> Document:
+    return {
+        name: _of_value(value) for name, value in document.items() if not is_secret_parameter(name)
+    }
+
+
+def _of_value(value: object) -> object:
+    if isinstance(value, dict):
+        return _without_secrets(value)
+    return [_of_value(item) for item in value] if isinstance(value, list) else value
 
 
 def _date(text: str) -> str:

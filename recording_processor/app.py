@@ -26,6 +26,7 @@ from recording_processor.provisioning import Provisions, problems, read_provisio
 from recording_processor.settings import ProcessorSettings, storages_of
 from recording_processor.web.application import make_application
 from service_shell.accounts import Accounts
+from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_tcp, display
 from service_shell.log import configure_logging
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     async def live(lifetime: Lifetime) -> None:
         settings = load_settings(ProcessorSettings, file, prefix="processor", environ=os.environ)
         configure_logging(_NAME, settings.log)
+        raise_descriptor_limit()
         await run(settings, lifetime)
 
     return run_service(_NAME, live)

@@ -60,6 +60,10 @@ class _ProfileTable(msgspec.Struct, forbid_unknown_fields=True):
     sections: dict[str, dict[str, str]] = {}
     certificate_files: list[str] = []
 
+    def __repr__(self) -> str:
+        # The options hold passwords.
+        return f"<profile {self.dbid}>"
+
 
 class _ProvisionsFile(msgspec.Struct, forbid_unknown_fields=True):
     tenants: list[Tenant] = []
@@ -71,6 +75,9 @@ class _ProfileBody(msgspec.Struct, forbid_unknown_fields=True):
     tenant: Tenant
     sections: dict[str, dict[str, str]]
     dbid: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<profile {self.name!r}>"
 
 
 def read_provisions(text: str, *, read_certificate: Callable[[str], str]) -> Provisions:

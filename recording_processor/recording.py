@@ -45,6 +45,10 @@ class FiledMedia(msgspec.Struct, frozen=True):
     participations: tuple[Participation, ...]
     document: Document
 
+    def __repr__(self) -> str:
+        # What was posted may hold passwords.
+        return f"<FiledMedia {self.media_id}>"
+
 
 class Filing(msgspec.Struct, frozen=True):
     """One post: media files of one recording. `caller` and `dialed` where the metadata tells."""
@@ -69,6 +73,9 @@ class MediaFile(msgspec.Struct, frozen=True):
     stopped_at: int
     encrypted: bool
     document: Document
+
+    def __repr__(self) -> str:
+        return f"<MediaFile {self.media_id}>"
 
 
 class Recording(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from webdav_store.root import StoreRoot
 
@@ -14,38 +14,39 @@ class StoreMetrics:
 
     def __init__(self, root: StoreRoot) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.requests = Counter(
-            "webdav_store_requests",
-            "Requests answered, by method and status.",
+            "reclab_store_requests",
+            "Requests answered, by method and status",
             ("method", "status"),
             registry=self.registry,
         )
         self.seconds = Histogram(
-            "webdav_store_request_seconds",
-            "Time from a request's headers to the end of its answer.",
+            "reclab_store_request_seconds",
+            "Time from a request's headers to the end of its answer",
             ("method",),
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.received = Counter(
-            "webdav_store_received_bytes", "Bytes of uploads received.", registry=self.registry
+            "reclab_store_received_bytes", "Bytes of uploads received", registry=self.registry
         )
         self.sent = Counter(
-            "webdav_store_sent_bytes", "Bytes of answers' bodies sent.", registry=self.registry
+            "reclab_store_sent_bytes", "Bytes of answers' bodies sent", registry=self.registry
         )
         self.cut_uploads = Counter(
-            "webdav_store_cut_uploads",
-            "Uploads that ended early, stalled or were too long.",
+            "reclab_store_cut_uploads",
+            "Uploads that ended early, stalled or were too long",
             registry=self.registry,
         )
         self.cut_downloads = Counter(
-            "webdav_store_cut_downloads",
-            "Answers that the client did not take to the end.",
+            "reclab_store_cut_downloads",
+            "Answers that the client did not take to the end",
             registry=self.registry,
         )
         self.uploads = Gauge(
-            "webdav_store_uploads_in_progress", "Uploads under way.", registry=self.registry
+            "reclab_store_uploads_in_progress", "Uploads under way", registry=self.registry
         )
         Gauge(
-            "webdav_store_free_bytes", "Free space on the root's disk.", registry=self.registry
+            "reclab_store_free_bytes", "Free space on the root's disk", registry=self.registry
         ).set_function(root.free_bytes)

@@ -49,6 +49,8 @@ class StoredFile(FileResource):  # type: ignore[misc]  # WsgiDAV ships no types
     def finalize_headers(self, environ: Environ, response_headers: list[tuple[str, str]]) -> None:
         """Add ``Repr-Digest`` when it is wanted, computed from the disk (RFC 9530 §3)."""
         response_headers.append(("X-Content-Type-Options", "nosniff"))
+        # What is stored is data: a page among it must not run in the browser of who reads it.
+        response_headers.append(("Content-Security-Policy", "sandbox"))
         algorithm = wanted_algorithm(environ.get("HTTP_WANT_REPR_DIGEST"))
         if algorithm is not None and self._opened is not None:
             digest = digest_of_file(self._opened.descriptor, algorithm)

@@ -97,6 +97,8 @@ async def _engine(
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5.0,
+        # An error's text would quote what was to be written, and that may be a password.
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

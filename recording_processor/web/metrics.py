@@ -21,7 +21,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        name = "recording_processor_"
+        name = "reclab_processor_"
         self.requests = Histogram(
             f"{name}request_seconds",
             "Time from a request's head to the end of its answer",

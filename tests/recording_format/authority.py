@@ -84,10 +84,12 @@ def issue(
     not_after: datetime = NOW + YEAR,
     signing_key: rsa.RSAPrivateKey | None = None,
     path_length: int | None = None,
+    key_ids: bool = False,
 ) -> Issued:
     """Make a certificate: self-signed without an `issuer`, a CA where `authority` says so.
 
-    `signing_key` other than the issuer's makes a signature that is wrong.
+    `signing_key` other than the issuer's makes a signature that is wrong. `key_ids` adds the key
+    identifiers of the subject and the issuer.
     """
     own_name = subject if isinstance(subject, x509.Name) else name(subject)
     builder = (
@@ -103,6 +105,12 @@ def issue(
         constraints = x509.BasicConstraints(ca=True, path_length=path_length)
         builder = builder.add_extension(constraints, critical=True)
     signer = signing_key or (issuer.key if issuer else key)
+    if key_ids:
+        for identifier in (
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+        ):
+            builder = builder.add_extension(identifier, critical=False)
     return Issued(builder.sign(signer, hashes.SHA256()), key)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from recording_format import der, pem
 from recording_format.envelope import (
     MAX_ENVELOPE_SIZE,
+    MAX_RECIPIENTS,
     Envelope,
     RecipientInfo,
     decode_recipients,
@@ -308,3 +309,20 @@ def test_broken_recipients_are_an_error() -> None:
     for data in (b"", b"\x31\x00\x00", der.value(der.SET, der.integer(3)), b"\x30\x00"):
         with pytest.raises(EnvelopeError):
             decode_recipients(data)
+
+
+@pytest.mark.parametrize("kind", [b"\x30", b"\xa1", b"\xa2", b"\xa3", b"\xa4"])
+def test_recipients_without_end_are_not_read_to_the_end(kind: bytes) -> None:
+    """A small file of hundreds of thousands of empty recipients costs no more than a full one."""
+    crowd = der.value(der.SET, (kind + b"\x00") * 300_000)
+    with pytest.raises(EnvelopeError, match=r"broken|more than 2000 recipients"):
+        decode_recipients(crowd)
+
+
+def test_as_many_recipients_as_allowed() -> None:
+    """The limit itself is fine, one more is refused."""
+    issuer = name("x").public_bytes()
+    infos = [RecipientInfo(issuer, number, b"k") for number in range(MAX_RECIPIENTS + 1)]
+    assert len(decode_recipients(encode_recipients(infos[:-1]))) == MAX_RECIPIENTS
+    with pytest.raises(EnvelopeError, match="more than 2000 recipients"):
+        decode_recipients(encode_recipients(infos))

@@ -66,6 +66,11 @@ def cases() -> list[Case]:
     too_deep = between(5, flat)
     broken_root = issue("example_ca", rsa_key(0), serial=1, authority=True, signing_key=rsa_key(7))
     renewed = issue("intermediate 1", rsa_key(9), issuer=ROOT, serial=55, authority=True)
+    old_key = issue("rolling_ca", rsa_key(6), serial=6, authority=True, key_ids=True)
+    new_key = issue(
+        "rolling_ca", rsa_key(7), issuer=old_key, serial=7, authority=True, key_ids=True
+    )
+    by_new_key = issue("by new key", rsa_key(1), issuer=new_key, serial=56, key_ids=True)
     chain = [ROOT]
     for number in range(12):
         chain.append(between(100 + number % 3, chain[-1], serial=200 + number))
@@ -81,11 +86,13 @@ def cases() -> list[Case]:
         Case("a fake root of the same name before it", LEAF, [fake, ROOT]),
         Case("a renewed intermediate before the old one", deep, [ROOT, renewed, inter1, inter2]),
         Case("a broken twin of the root before it", LEAF, [broken_root, ROOT]),
+        Case("a CA's new key under its old one", by_new_key, [old_key, new_key]),
         Case("a long chain", issue("far", rsa_key(1), issuer=chain[-1]), chain),
         Case("self-signed, unknown", own, [ROOT], untrusted, "no chain leads from"),
         Case("unknown CA", LEAF, [other], untrusted, "no chain leads from .*recorder 1 to a root"),
         Case("an intermediate lacks", deep, [inter2, ROOT], untrusted, "from .*intermediate 2 to"),
         Case("the root lacks", deep, [inter1, inter2], untrusted, "from .*intermediate 1 to"),
+        Case("a CA's new key alone", by_new_key, [new_key], untrusted, "no chain leads from"),
         Case("signed by a fake of the same name", by_fake, [ROOT], untrusted, r"is not trusted"),
         Case("wrong signature", broken_leaf, [ROOT], untrusted, "signature failure"),
         Case("only a broken root", LEAF, [broken_root], untrusted, "no chain leads from"),

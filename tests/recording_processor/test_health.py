@@ -41,8 +41,8 @@ async def test_metrics_count_what_happened(client: Client) -> None:
     async with client.get("/metrics") as answer:
         text = await answer.text()
     for outcome in ("filed", "repeated", "conflict", "refused"):
-        assert f'recording_processor_posts_total{{outcome="{outcome}"}} 1.0' in text
-    assert "recording_processor_media_files_total 1.0" in text
+        assert f'reclab_processor_posts_total{{outcome="{outcome}"}} 1.0' in text
+    assert "reclab_processor_media_files_total 1.0" in text
     assert 'route="/api/contact-centers/{domain}/recordings"' in text
     assert "CALL1" not in text
     assert "PROPFIND" not in text

@@ -108,7 +108,7 @@ async def waiting(client: Client, count: int) -> None:
     async with asyncio.timeout(10):
         while True:
             async with client.get("/metrics") as answer:
-                if f"recording_processor_long_polls {count}.0" in await answer.text():
+                if f"reclab_processor_long_polls {count}.0" in await answer.text():
                     return
 
 

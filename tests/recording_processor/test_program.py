@@ -142,7 +142,7 @@ async def test_sigterm_ends_it_cleanly_and_soon(tmp_path: Path) -> None:
         async with asyncio.timeout(20):
             while True:
                 async with session.get("/metrics") as answer:
-                    if "recording_processor_long_polls 1.0" in await answer.text():
+                    if "reclab_processor_long_polls 1.0" in await answer.text():
                         break
             process.send_signal(signal.SIGTERM)
             answer = await poll

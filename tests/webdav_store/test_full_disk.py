@@ -45,7 +45,7 @@ def test_a_full_disk_answers_507_and_keeps_the_old_file(
         assert sent > 0
         assert status_of(read_answer(sock)) == 507
     assert store.get("old.bin").body == b"o" * (SIZE // 4)
-    until(lambda: store.metric("webdav_store_uploads_in_progress") == 0, "it never ended")
+    until(lambda: store.metric("reclab_store_uploads_in_progress") == 0, "it never ended")
     assert store.put("new.bin", b"n" * (SIZE // 2)).status == 201
 
 

@@ -182,11 +182,11 @@ def test_the_metrics_count(start_store: StartStore) -> None:
     store.put("a.bin", b"x" * 1000)
     store.get("a.bin")
     text = store.request("GET", "/-/metrics", account=None).body.decode()
-    assert 'webdav_store_requests_total{method="PUT",status="201"} 1.0' in text
-    assert store.metric("webdav_store_received_bytes_total") == 1000
-    assert store.metric("webdav_store_sent_bytes_total") == 1000
-    assert store.metric("webdav_store_cut_uploads_total") == 0
-    assert store.metric("webdav_store_free_bytes") > 0
+    assert 'reclab_store_requests_total{method="PUT",status="201"} 1.0' in text
+    assert store.metric("reclab_store_received_bytes_total") == 1000
+    assert store.metric("reclab_store_sent_bytes_total") == 1000
+    assert store.metric("reclab_store_cut_uploads_total") == 0
+    assert store.metric("reclab_store_free_bytes") > 0
 
 
 def test_a_store_without_space_is_not_ready(start_store: StartStore) -> None:

@@ -20,8 +20,8 @@ def cut(store: StoreProcess, request: bytes) -> None:
     """Send part of an upload, go away once the store has begun it, and wait for its end."""
     with store.connect() as sock:
         sock.sendall(request)
-        until(lambda: store.metric("webdav_store_uploads_in_progress") == 1, "it never began")
-    until(lambda: store.metric("webdav_store_uploads_in_progress") == 0, "it never ended")
+        until(lambda: store.metric("reclab_store_uploads_in_progress") == 1, "it never began")
+    until(lambda: store.metric("reclab_store_uploads_in_progress") == 0, "it never ended")
 
 
 def test_a_new_file_is_created_and_read_back(store: StoreProcess) -> None:

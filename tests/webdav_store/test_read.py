@@ -27,6 +27,16 @@ def test_head_tells_what_get_would(store: StoreProcess) -> None:
     assert got.headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_stored_page_does_not_run(store: StoreProcess) -> None:
+    """What a writer put there as a page is data to the browser of whoever reads it."""
+    name = "%3Cimg%20src=x%20onerror=alert(1)%3E.html"
+    store.put(name, b"<script>alert(1)</script>")
+    got = store.get(name)
+    assert got.headers["content-security-policy"] == "sandbox"
+    assert got.headers["x-content-type-options"] == "nosniff"
+    assert b"<img src=x" not in store.get("").body
+
+
 @pytest.mark.parametrize(
     ("value", "first", "last"),
     [

@@ -20,7 +20,7 @@ def open_uploads(store: StoreProcess, stack: ExitStack, count: int) -> list[sock
         sent = b"x" * (10 if number % 2 else LARGE // 2)
         sock.sendall(store.head_of_put(f"stalled-{number}.bin", length=LARGE) + sent)
         sockets.append(sock)
-    until(lambda: store.metric("webdav_store_uploads_in_progress") == count, "not all began")
+    until(lambda: store.metric("reclab_store_uploads_in_progress") == count, "not all began")
     return sockets
 
 
@@ -32,7 +32,7 @@ def test_half_open_uploads_do_not_hold_up_readers(store: StoreProcess) -> None:
         assert store.get("read.bin").body == b"x" * LARGE
         assert store.put("written.bin", b"y").status == 201
         assert store.request("PROPFIND", "", headers={"Depth": "1"}).status == 207
-    until(lambda: store.metric("webdav_store_uploads_in_progress") == 0, "they never ended")
+    until(lambda: store.metric("reclab_store_uploads_in_progress") == 0, "they never ended")
     assert store.temporaries() == []
 
 
@@ -57,7 +57,7 @@ def test_a_stalled_upload_ends(start_store: StartStore) -> None:
         assert status_of(received(sock)) == 408
     assert store.temporaries() == []
     assert store.get("stalled.bin").status == 404
-    assert store.metric("webdav_store_cut_uploads_total") == 1
+    assert store.metric("reclab_store_cut_uploads_total") == 1
 
 
 def test_a_stalled_reader_is_cut_off(start_store: StartStore) -> None:
@@ -67,7 +67,7 @@ def test_a_stalled_reader_is_cut_off(start_store: StartStore) -> None:
     with store.connect() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.sendall(store.head_of_put("long.bin").replace(b"PUT", b"GET", 1))
-        until(lambda: store.metric("webdav_store_cut_downloads_total") == 1, "it never ended")
+        until(lambda: store.metric("reclab_store_cut_downloads_total") == 1, "it never ended")
     folder = f"/proc/{store.process.pid}/fd"
     assert not any("long.bin" in target for target in links_in(folder))
 
