@@ -48,13 +48,17 @@ class RequestRefusedError(Exception):
 
 
 class CapturedCall:
-    """One call: its open legs, what waits for its journal, and when that is due."""
+    """One call: its open legs, what waits for its journal, and when that is due.
+
+    `closed_legs` is what had been counted on legs that are closed.
+    """
 
     def __init__(self, recording_id: str, journal: JournalFile, due_ns: int) -> None:
         self.recording_id = recording_id
         self.journal = journal
         self.buffer = CallBuffer()
         self.legs: dict[int, LegPort] = {}
+        self.closed_legs: dict[int, LegCounts] = {}
         self.due_ns = due_ns
         self.overflow_told = False
 
@@ -62,6 +66,10 @@ class CapturedCall:
     def waiting(self) -> int:
         """Bytes in memory."""
         return self.buffer.size + self.journal.waiting
+
+    def counts(self) -> dict[int, LegCounts]:
+        """Return the counts of each leg, of closed ones too."""
+        return self.closed_legs | {leg: _counts(port) for leg, port in self.legs.items()}
 
     def flush(self) -> Work | None:
         """Return the work of writing what waits, if anything does."""
@@ -117,14 +125,8 @@ class CaptureCalls:
         return self._closed_oversized + sum(port.oversized for port in self._open_ports())
 
     def counts(self) -> dict[str, dict[int, LegCounts]]:
-        """Return the counts of each open leg, by recording id and leg."""
-        return {
-            call.recording_id: {
-                port.leg: LegCounts(port.packets, port.overflowed, port.dropped, port.oversized)
-                for port in call.legs.values()
-            }
-            for call in self._calls.values()
-        }
+        """Return the counts of each leg, by recording id and leg."""
+        return {call.recording_id: call.counts() for call in self._calls.values()}
 
     def open_call(
         self,
@@ -140,11 +142,11 @@ class CaptureCalls:
             raise RequestRefusedError("refused", f"recording {recording_id} is being captured")
         journal = JournalFile(folder, recording_id, self._disk.counters)
         due_ns = time.monotonic_ns() + self._flush_ns
-        self._calls[recording_id] = CapturedCall(recording_id, journal, due_ns)
+        call = self._calls[recording_id] = CapturedCall(recording_id, journal, due_ns)
 
         def created(error: JournalError | None) -> None:
             if error is not None:
-                self._forget(recording_id)
+                self._forget(call)
             outcome(error)
 
         self._disk.submit(partial(journal.create, key, preamble, plan), created)
@@ -185,6 +187,7 @@ class CaptureCalls:
             raise RequestRefusedError("refused", text)
         self._receiver.drain([port])
         del call.legs[leg]
+        call.closed_legs[leg] = _counts(port)
         self._ports.close(port.udp)
         self._closed_dropped += port.dropped
         self._closed_oversized += port.oversized
@@ -208,7 +211,7 @@ class CaptureCalls:
         if ended is not None:
             self._disk.submit(partial(call.journal.write_event, ended))
         self._disk.submit(partial(call.journal.close, sync=self._options.sync), outcome)
-        self._forget(recording_id)
+        self._forget(call)
 
     def close_all(self) -> None:
         """Close every call as it stands, without an end: the front is gone."""
@@ -240,8 +243,12 @@ class CaptureCalls:
             raise RequestRefusedError("refused", text)
         return call
 
-    def _forget(self, recording_id: str) -> None:
-        del self._calls[recording_id]
+    def _forget(self, call: CapturedCall) -> None:
+        """Free the id, unless the call was closed meanwhile and the id belongs to another one."""
+        if self._calls.get(call.recording_id) is call:
+            for port in call.legs.values():
+                self._ports.close(port.udp)
+            del self._calls[call.recording_id]
 
     def _stage(self, received: Received[LegPort]) -> None:
         self.packets += len(received.length)
@@ -262,3 +269,7 @@ class CaptureCalls:
         if not call.overflow_told:
             call.overflow_told = True
             log.error("packets were given up, the disk is too slow", recording_id=call.recording_id)
+
+
+def _counts(port: LegPort) -> LegCounts:
+    return LegCounts(port.packets, port.overflowed, port.dropped, port.oversized)

@@ -47,6 +47,7 @@ log = structlog.get_logger()
 
 _START_TIMEOUT = 30.0
 _END_TIMEOUT = 40.0
+_CLOSE_TIMEOUT = 60.0
 _READ_SIZE = 1 << 18
 
 
@@ -82,7 +83,8 @@ class CaptureClient:
 
     Leaving the context closes the pipe; the process writes what waits, closes its journals and
     ends. `stats` is at most about a second old. `closed` is set when the process is gone, for
-    whatever reason. `legs` is how many legs it can take. Each request raises `CaptureError`.
+    whatever reason: nothing writes to its journals any more. `legs` is how many legs it can take,
+    `calls` the recordings that it was given. Each request raises `CaptureError`.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class CaptureClient:
         self._references = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self.stats = CaptureStats()
+        self.calls: set[str] = set()
         self.closed = asyncio.Event()
         self.legs = 0
         self.pid = 0
@@ -128,10 +131,12 @@ class CaptureClient:
         """Begin ``folder/journal``; the plan is on disk when this returns.
 
         `key_box` is `journal.seal_session_key` of `session_key`, `recipients` the DER SET OF
-        RecipientInfo (empty for an unencrypted profile).
+        RecipientInfo (empty for an unencrypted profile). Whatever becomes of it, `close_call` is
+        to be asked for in the end.
         """
         ref = next(self._references)
         secret = session_key.secret
+        self.calls.add(plan.recording_id)
         await self._ask(OpenCall(ref, str(folder), secret, recipients, key_box, plan))
 
     async def open_leg(self, recording_id: str, leg: LegOpened) -> tuple[str, int]:
@@ -149,22 +154,21 @@ class CaptureClient:
         await self._ask(CloseLeg(next(self._references), recording_id, leg))
 
     async def close_call(self, recording_id: str, ended: Ended) -> None:
-        """Close its legs, write everything and `ended`, close the journal."""
-        await self._ask(CloseCall(next(self._references), recording_id, ended))
+        """Close its legs, write everything and `ended`, close the journal.
+
+        The id is free again as soon as this was asked for.
+        """
+        self.calls.discard(recording_id)
+        await self._ask(CloseCall(next(self._references), recording_id, ended), _CLOSE_TIMEOUT)
 
     async def _start(self) -> None:
         near, far = socket.socketpair()
         with far:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "mcp_sim.recording.capture",
-                str(far.fileno()),
-                pass_fds=(far.fileno(), *(() if self._lock is None else (self._lock,))),
-                stdin=asyncio.subprocess.DEVNULL,
-                # Standard output may be read by a machine: what this process says goes to the log.
-                stdout=sys.__stderr__,
-            )
+            try:
+                self._process = await self._spawn(far.fileno())
+            except BaseException:
+                near.close()
+                raise
         self._reader, self._writer = await asyncio.open_unix_connection(sock=near)
         self._task = asyncio.create_task(self._read(), name="capture answers")
         try:
@@ -176,22 +180,40 @@ class CaptureClient:
         assert isinstance(ready, Ready)
         self.legs, self.pid = ready.legs, ready.pid
 
+    async def _spawn(self, end: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "mcp_sim.recording.capture",
+            str(end),
+            pass_fds=(end, *(() if self._lock is None else (self._lock,))),
+            stdin=asyncio.subprocess.DEVNULL,
+            # Standard output may be read by a machine: what this process says goes to the log.
+            stdout=sys.__stderr__,
+        )
+
     async def _end(self) -> None:
         self._writer.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), _END_TIMEOUT)
-        except TimeoutError:
-            log.error("a capture process did not end in time and was killed", pid=self.pid)
-            self._process.kill()
-            await self._process.wait()
+        await self._gone()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
+    async def _gone(self) -> None:
+        """Wait until the process has written all that waits and ended."""
+        try:
+            await asyncio.wait_for(self._process.wait(), _END_TIMEOUT)
+        except TimeoutError:
+            log.error("a capture process did not end in time and was killed", pid=self.pid)
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
     async def _ask(self, request: Request, within: float | None = None) -> Answer:
-        if self.closed.is_set():
+        if self._writer.is_closing():
+            await self.closed.wait()
             raise CaptureDiedError("the capture process is gone")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[request.ref] = answer
@@ -213,8 +235,13 @@ class CaptureClient:
             while data := await self._reader.read(_READ_SIZE):
                 for message in reader.feed(data):
                     self._take(message)
-        except (OSError, MessageError) as error:
+        except OSError:
+            pass  # it was killed: its end of the pipe is gone
+        except MessageError as error:
             log.error("the capture process could not be understood", error=str(error))
+        try:
+            self._writer.close()
+            await self._gone()
         finally:
             self._mark_closed()
 

@@ -124,7 +124,7 @@ class CaptureStats(msgspec.Struct, frozen=True, tag="Stats"):
 
     Counters (`packets` to `journal_errors`) only grow. `worst_tick_lag` (how late a tick began),
     `worst_tick` (how long one took) and `worst_flush` (from due to on disk) are seconds, the worst
-    since the stats before. `per_call` holds the legs open now, by recording id and leg.
+    since the stats before. `per_call` holds the legs of the calls of now, by recording id and leg.
     """
 
     packets: int = 0

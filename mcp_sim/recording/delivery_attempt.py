@@ -46,9 +46,12 @@ class DeliveryAttempt:
 
     async def run(self, metadata: bytes) -> None:
         """Store the object, verify it, post the metadata. Raises `DeliveryError` or `OSError`."""
+        if self.stored:
+            # Since the last try the store may have lost it, and our copy goes after the post.
+            self.stored = await self._store.still_has(self._item)
         if not self.stored:
             await self._bring()
-            self.stored = True
+            self.stored, self.unconfirmed = True, False
         await self._processor.post(self._item.processor_url, metadata)
 
     async def _bring(self) -> None:

@@ -91,6 +91,8 @@ class ItemDelivery:
 
         Raises `OSError` where the spool itself fails.
         """
+        if await asyncio.to_thread(self._spool.state_of, name) is not State.READY:
+            return None  # it was delivered while somebody listed what is ready
         folder = self._spool.folder(name, State.READY)
         progress = await asyncio.to_thread(read_progress, folder)
         attempt: DeliveryAttempt | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 from mcp_sim.recording.delivery_errors import DestinationError, RefusedError
+from mcp_sim.recording.public_url import public_url
 
 _CONNECT_SECONDS = 10.0
 _SLOWEST_BYTES_PER_SECOND = 100_000
@@ -36,8 +39,10 @@ class Exchange:
         """Give the answer, whatever its status. `size` bytes may go either way.
 
         Raises `DestinationError`; it is `unconfirmed` where a request that `changes` something may
-        have arrived. A URL that is none is a `RefusedError`.
+        have arrived. A URL that is none is a `RefusedError`. A user and password in it are not
+        used: they would reach errors, logs and the spool.
         """
+        url = public_url(url)
         timeout = aiohttp.ClientTimeout(
             total=self._timeout + size / _SLOWEST_BYTES_PER_SECOND,
             sock_connect=min(_CONNECT_SECONDS, self._timeout),
@@ -54,9 +59,9 @@ class Exchange:
             ) as answer:
                 yield answer
         except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or "no connection"
+            reason = _reason(error.os_error)
             raise DestinationError(f"{self.name} at {url} was not reached: {reason}") from None
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
             raise RefusedError(f"{url} is not a URL that {self.name} can have") from None
         except TimeoutError:
             message = f"{self.name} at {url} did not answer in time"
@@ -64,6 +69,12 @@ class Exchange:
         except (aiohttp.ClientError, ConnectionError) as error:
             message = f"the connection to {self.name} at {url} was lost ({type(error).__name__})"
             raise DestinationError(message, unconfirmed=changes) from None
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says; asyncio's own text would repeat the address."""
+    known = error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError)
+    return os.strerror(error.errno or 0).lower() if known else error.strerror or "no connection"
 
 
 def retry_after(answer: aiohttp.ClientResponse) -> float | None:

@@ -2,7 +2,8 @@
 
 A small JSON text, ``{"current": "<key id>", "keys": {"<key id>": "<32 bytes, base64>"}}``, in a
 file of mode 0600 outside the spool, or in the environment. New boxes use the current key; older
-keys stay to open older boxes. Several nodes may share one text. No key is ever shown or logged.
+keys stay to open older boxes. Several nodes may share one text. No key is ever shown or logged, and
+none is made where recordings wait that only another one opens.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,8 +23,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from mcp_sim.recording.plan import SealedBox
+from mcp_sim.recording.spool_folders import State
 
 KEY_SIZE = 32
+VARIABLE = "RECLAB_SPOOL_KEYRING"
+"""The variable that may hold the keyring's text instead of a file."""
 _BOX_NONCE_SIZE = 32
 
 
@@ -111,6 +116,23 @@ class SpoolKeyring:
                 raise KeyringError(f"{path}: cannot be written ({error.strerror})") from None
         return cls.from_file(path)
 
+    @classmethod
+    def for_spool(cls, path: Path, spool: Path, environ: Mapping[str, str]) -> SpoolKeyring:
+        """Return the keyring of the spool in folder `spool`: of the environment, else of the file.
+
+        Raises `KeyringError` also where the file lies in the spool that it protects, or is missing
+        while the spool holds recordings: a new keyring could not open them.
+        """
+        if environ.get(VARIABLE):
+            return cls.from_text(environ[VARIABLE], name=VARIABLE)
+        if path.resolve().is_relative_to(spool.resolve()):
+            raise KeyringError(f"{path}: lies in the spool that it protects")
+        if not path.exists() and _holds_recordings(spool):
+            raise KeyringError(
+                f"{path}: is missing, and the spool {spool} holds recordings that only it opens"
+            )
+        return cls.open_or_create(path)
+
     def to_text(self) -> str:
         """Return the JSON text. It holds the keys: write it with mode 0600 only."""
         keys = {kid: base64.b64encode(key).decode("ascii") for kid, key in self._keys.items()}
@@ -137,6 +159,11 @@ class SpoolKeyring:
 def _box_cipher(key: bytes, nonce: bytes) -> tuple[AESGCM, bytes]:
     derived = HKDF(SHA256(), KEY_SIZE + 12, salt=nonce, info=b"reclab spool box 1").derive(key)
     return AESGCM(derived[:KEY_SIZE]), derived[KEY_SIZE:]
+
+
+def _holds_recordings(spool: Path) -> bool:
+    states = set(State) - {State.DELIVERED}
+    return any(any(folder.iterdir()) for state in states if (folder := spool / state).is_dir())
 
 
 def _publish(path: Path, text: str) -> None:

@@ -1,4 +1,8 @@
-"""Posting one recording's metadata to the recording processor."""
+"""Posting one recording's metadata to the recording processor.
+
+The sound leaves the spool once the post is answered with success. So a page of some other server,
+which answers 200 to everything, is none: an empty body is, and JSON that does not say no.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +41,16 @@ class ProcessorClient:
         """Post metadata; it may be posted again, the processor knows it. Raises `DeliveryError`."""
         headers = {**self._sign_in, "Content-Type": "application/json"}
         async with self._exchange.ask("POST", url, headers=headers, data=body) as answer:
-            said = _read(await answer.content.read(_ANSWER_LIMIT))
-            if 200 <= answer.status < 300 and said.status_code == 0:
+            said = _read(await _body(answer))
+            if 200 <= answer.status < 300 and said is not None and said.status_code == 0:
                 return
             self._refuse(answer, said)
 
-    def _refuse(self, answer: aiohttp.ClientResponse, said: _Answer) -> None:
+    def _refuse(self, answer: aiohttp.ClientResponse, said: _Answer | None) -> None:
         text = f"{self._exchange.name} answered {answer.status}"
-        if said.message:
+        if said is None:
+            text += " with something that is not an answer of a recording processor"
+        elif said.message:
             text += f": {said.message[:_TEXT_LIMIT]}"
         if answer.status in (401, 403):
             raise SignInRefusedError(f"{text} (the sign-in was refused)")
@@ -55,8 +61,20 @@ class ProcessorClient:
         raise DestinationError(text, retry_after=retry_after(answer))
 
 
-def _read(body: bytes) -> _Answer:
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the body, cut off where it is longer than any answer of a processor."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > _ANSWER_LIMIT:
+            break
+    return bytes(body[:_ANSWER_LIMIT])
+
+
+def _read(body: bytes) -> _Answer | None:
+    if not body.strip():
+        return _Answer()
     try:
         return msgspec.json.decode(body, type=_Answer)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _Answer()
+        return None

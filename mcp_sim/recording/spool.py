@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -121,12 +122,15 @@ class Spool(SpoolFolders):
     def _forget_oldest(self) -> None:
         """Keep the number of delivered items bounded."""
         folder = self.root / State.DELIVERED
-        items = [(entry.stat().st_mtime, entry.path) for entry in os.scandir(folder)]
+        items: list[tuple[float, str]] = []
+        for entry in os.scandir(folder):
+            with suppress(FileNotFoundError):  # several deliveries end at once
+                items.append((entry.stat().st_mtime, entry.path))
         # Sorted seldom: an eighth more than wanted is let in before they are counted out.
         if len(items) <= self._keep_delivered + self._keep_delivered // 8:
             return
         for _, path in sorted(items)[: -self._keep_delivered or None]:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def item_name(plan: RecordingPlan) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from mcp_sim.recording.durable import write_file
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import SealedBox
+from mcp_sim.recording.public_url import public_url
 from mcp_sim.recording.spool_folders import ITEM, MEDIA, PROGRESS
 from recording_format.errors import MetadataError
 from recording_format.media_file import MediaFile, is_secret_parameter
@@ -107,8 +108,14 @@ def whole_body(item: SpoolItem, keyring: SpoolKeyring) -> bytes:
 
 
 def write_item(folder: Path, item: SpoolItem) -> None:
-    """Write ``item.json`` into an item's folder. Raises `OSError`."""
-    write_file(folder / ITEM, msgspec.json.encode(item))
+    """Write ``item.json`` into an item's folder; no URL in it has a password. Raises `OSError`."""
+    told = msgspec.structs.replace(
+        item,
+        storage_url=public_url(item.storage_url),
+        object_url=public_url(item.object_url),
+        processor_url=public_url(item.processor_url),
+    )
+    write_file(folder / ITEM, msgspec.json.encode(told))
 
 
 def read_item(folder: Path) -> SpoolItem:

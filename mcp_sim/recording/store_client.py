@@ -24,6 +24,8 @@ from service_shell.accounts import basic_header
 _DONE = (200, 201, 204)
 _NO_COLLECTION = (404, 409)
 _EXISTS = 412
+_GONE = (404, 410)
+_NO_HEAD = (405, 501)
 _NEVER = (400, 411, 413, 414, 415, 422)
 # Nothing of the file was taken, so the store still holds what it held.
 _UNTOUCHED = (401, 403, 404, 405, 409, 411, 413, 414, 415, 417, 423, 429)
@@ -86,11 +88,23 @@ class StoreClient:
         await self.make_collection(parent, depth - 1)
         await self.make_collection(url, 0)
 
+    async def still_has(self, item: SpoolItem) -> bool:
+        """Return whether an object that was verified before is still there, by its length.
+
+        Raises `DeliveryError`. A store that knows no HEAD is believed.
+        """
+        async with self._exchange.ask("HEAD", item.object_url, headers=self._sign_in) as answer:
+            if answer.status == 200:
+                return answer.headers.get("Content-Length", str(item.size)) == str(item.size)
+            if answer.status in _GONE or answer.status in _NO_HEAD:
+                return answer.status in _NO_HEAD
+            raise self._fault(answer, "HEAD")
+
     async def holds(self, item: SpoolItem) -> bool:
         """Return whether the store holds exactly this object. Raises `DeliveryError`."""
         headers = {**self._sign_in, **_WANT_DIGEST}
         async with self._exchange.ask("HEAD", item.object_url, headers=headers) as answer:
-            if answer.status == 404:
+            if answer.status in _GONE:
                 return False
             if answer.status == 200:
                 length = answer.headers.get("Content-Length")
@@ -99,7 +113,7 @@ class StoreClient:
                     return False
                 if digest is not None:
                     return digest[1] == _base64(item.sha256)
-            elif answer.status not in (405, 501):
+            elif answer.status not in _NO_HEAD:
                 raise self._fault(answer, "HEAD")
         return await self._reads_back(item)
 
@@ -109,7 +123,7 @@ class StoreClient:
         async with self._exchange.ask(
             "GET", item.object_url, headers=self._sign_in, size=item.size
         ) as answer:
-            if answer.status == 404:
+            if answer.status in _GONE:
                 return False
             if answer.status != 200:
                 raise self._fault(answer, "GET")

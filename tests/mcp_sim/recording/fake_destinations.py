@@ -100,12 +100,16 @@ class FakeStore:
 
 @dataclass
 class FakeProcessor:
-    """Keeps what is posted. `script` holds (status, body) of the next answers; "cut" loses one."""
+    """Keeps what is posted. `script` holds (status, body) of the next answers; "cut" loses one.
+
+    With `in_pieces` the body of an answer comes byte by byte.
+    """
 
     script: deque[tuple[int, str] | str] = field(default_factory=deque)
     posts: list[Request] = field(default_factory=list)
     account: tuple[str, str] = POST_ACCOUNT
     url: str = ""
+    in_pieces: bool = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one request."""
@@ -116,6 +120,8 @@ class FakeProcessor:
         act = self.script.popleft() if self.script else (200, '{"statusCode":0,"id":"x"}')
         if isinstance(act, str):
             return _lose(request)
+        if self.in_pieces:
+            return await _in_pieces(request, *act)
         return web.Response(status=act[0], text=act[1], content_type="application/json")
 
 
@@ -123,6 +129,17 @@ def _lose(request: web.Request) -> web.StreamResponse:
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
+
+
+async def _in_pieces(request: web.Request, status: int, body: str) -> web.StreamResponse:
+    """Answer byte by byte, each in a segment of its own as far as the kernel plays along."""
+    response = web.StreamResponse(status=status)
+    await response.prepare(request)
+    for octet in body.encode():
+        await response.write(bytes([octet]))
+        await asyncio.sleep(0.001)
+    await response.write_eof()
+    return response
 
 
 @asynccontextmanager

@@ -74,6 +74,7 @@ async def test_many_recordings_are_delivered_at_a_bounded_rate(scene: Scene) -> 
     async with scene.delivery(concurrency=3) as delivery:
         watch = asyncio.create_task(_highest(lambda: delivery.stats.running))
         assert await delivery.drain(30)
+        assert not watch.done()
         watch.cancel()
     assert scene.spool.items(State.DELIVERED) == names
     assert len(scene.store.objects) == len(scene.processor.posts) == 12

@@ -146,3 +146,45 @@ def test_keys_do_not_show() -> None:
     shown = repr(keyring) + repr(keyring.seal(SECRET))
     assert key not in shown
     assert repr(base64.b64decode(key)) not in shown
+
+
+def test_the_environment_may_hold_the_keyring(tmp_path: Path) -> None:
+    """Its text in the variable is the keyring; no file is made, and a ruined one is not quoted."""
+    text = SpoolKeyring.generate().to_text()
+    path = tmp_path / "spool.json"
+    found = SpoolKeyring.for_spool(path, tmp_path / "spool", {"RECLAB_SPOOL_KEYRING": text})
+    assert found.to_text() == text
+    assert not path.exists()
+    with pytest.raises(KeyringError) as caught:
+        SpoolKeyring.for_spool(path, tmp_path, {"RECLAB_SPOOL_KEYRING": text[:-20]})
+    assert str(caught.value) == "RECLAB_SPOOL_KEYRING: is not a spool keyring"
+
+
+@pytest.mark.parametrize("name", ["spool/keyring", "spool/ready/../keyring", "link/keyring"])
+def test_a_keyring_does_not_lie_in_its_spool(tmp_path: Path, name: str) -> None:
+    """Whoever copies the spool must not get the keys with it, also not through a link."""
+    (tmp_path / "spool" / "ready").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "spool")
+    with pytest.raises(KeyringError, match="lies in the spool that it protects"):
+        SpoolKeyring.for_spool(tmp_path / name, tmp_path / "spool", {})
+    assert not list((tmp_path / "spool").rglob("keyring"))
+
+
+@pytest.mark.parametrize("state", ["capturing", "rendering", "ready", "failed"])
+def test_no_new_keyring_where_recordings_wait(tmp_path: Path, state: str) -> None:
+    """A keyring that was lost is told before anything is tried with another one."""
+    path, spool = tmp_path / "spool.json", tmp_path / "spool"
+    first = SpoolKeyring.for_spool(path, spool, {})
+    (spool / state / "CALL1").mkdir(parents=True)
+    assert SpoolKeyring.for_spool(path, spool, {}).to_text() == first.to_text()
+    path.unlink()
+    with pytest.raises(KeyringError, match="holds recordings that only it opens"):
+        SpoolKeyring.for_spool(path, spool, {})
+    assert not path.exists()
+
+
+def test_delivered_recordings_need_no_keyring(tmp_path: Path) -> None:
+    """What was delivered left its sound and its keys: a new keyring harms nothing."""
+    (tmp_path / "spool" / "delivered" / "CALL1").mkdir(parents=True)
+    SpoolKeyring.for_spool(tmp_path / "spool.json", tmp_path / "spool", {})
+    assert (tmp_path / "spool.json").stat().st_mode & 0o777 == 0o600
