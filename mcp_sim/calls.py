@@ -1,11 +1,16 @@
-"""The calls that are being recorded now: found by id or conference, begun, and ended once."""
+"""The calls that are being recorded now: found by id or conference, begun, and ended once.
+
+Beginning a call reserves its id and its conference at once; only then anything is awaited. So two
+INVITEs of one conference never make two recordings, and the limit holds for any burst.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import string
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,11 +21,12 @@ from mcp_sim.capture_fleet import CaptureFleet
 from mcp_sim.config import MpcSettings
 from mcp_sim.invitation import Invitation
 from mcp_sim.node import Node
+from mcp_sim.planning import plan_recording, session_key_bits
 from mcp_sim.recipients import Recipients
 from mcp_sim.recording.capture_client import CaptureClient
 from mcp_sim.recording.journal import seal_session_key
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.plan import RecordingPlan
+from mcp_sim.recording.plan import RecordingPlan, SealedBox
 from mcp_sim.recording.spool import Spool, item_name
 from recording_format.envelope import encode_recipients, wrap_session_key
 from recording_format.ivr_profile import IvrProfile
@@ -30,7 +36,7 @@ _log = structlog.get_logger()
 _UUID_ALPHABET = string.digits + string.ascii_uppercase
 PROFILE_PURPOSE = "profile"
 
-OnCaptured = Callable[[str], Awaitable[None]]
+OnCaptured = Callable[[str], None]
 
 
 def new_call_uuid() -> str:
@@ -38,31 +44,61 @@ def new_call_uuid() -> str:
     return "".join(secrets.choice(_UUID_ALPHABET) for _ in range(32))
 
 
+class CallLimitError(Exception):
+    """As many calls run as may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the limit of {limit} calls is reached")
+
+
+@dataclass(frozen=True)
+class RecordingFacts:
+    """What every recording of this platform takes from it."""
+
+    node: Node
+    mpc: MpcSettings
+    keyring: SpoolKeyring
+    siprec_left: str = ""
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """Kept from a call's beginning to its journal's: the session key, wrapped at once.
+
+    The journal is begun `behind` that of the earlier segment, which has the same id.
+    """
+
+    key: SessionKey
+    recipients: bytes
+    box: SealedBox
+    behind: Call | None
+
+
 class Calls:
-    """Begins recordings, and knows those that run. `on_captured` gets each complete journal."""
+    """Begins recordings, and knows those that run.
+
+    `on_captured` gets the item of each journal that is complete, or as complete as it can be.
+    """
 
     def __init__(
         self,
-        *,
+        facts: RecordingFacts,
         fleet: CaptureFleet,
         spool: Spool,
-        keyring: SpoolKeyring,
-        node: Node,
-        mpc: MpcSettings,
-        siprec_left: str,
+        *,
+        limit: int,
         on_captured: OnCaptured,
     ) -> None:
+        self.limit = limit
+        self.begun = 0
+        self._facts = facts
         self._fleet = fleet
         self._spool = spool
-        self._keyring = keyring
-        self._node = node
-        self._mpc = mpc
-        self._siprec_left = siprec_left
         self._on_captured = on_captured
         self._running: dict[str, Call] = {}
         self._conferences: dict[str, Call] = {}
-        self._beginning = asyncio.Lock()
-        self.begun = 0
+        self._ending: set[Call] = set()
+        self._openings: dict[Call, _Opening] = {}
 
     def __len__(self) -> int:
         return len(self._running)
@@ -79,113 +115,125 @@ class Calls:
     def conference(self, conference: str) -> Call | None:
         """Return the running call of a conference, which a further INVITE joins."""
         call = self._conferences.get(conference) if conference else None
-        return None if call is None or call.ending else call
+        return None if call is None or call.over else call
 
-    async def begin(
-        self, invitation: Invitation, profile: IvrProfile, recipients: Recipients
-    ) -> Call:
-        """Begin a recording, or return the one of the same conference that began meanwhile.
+    def check_room(self) -> None:
+        """Raise `CallLimitError` unless one more call may begin."""
+        if len(self._running) >= self.limit:
+            raise CallLimitError(self.limit)
 
-        Raises `CaptureError` when no capture process takes it.
+    def begin(self, invitation: Invitation, profile: IvrProfile, recipients: Recipients) -> Call:
+        """Begin a recording; its journal is opened when its first dialog changes it.
+
+        Raises `CallLimitError`, `RecordingRefused` or `CaptureFullError`.
         """
-        async with self._beginning:
-            known = self.conference(invitation.conference)
-            if known is not None:
-                return known
-            return await self._begin(invitation, profile, recipients)
+        earlier = self._running.get(invitation.call_uuid)
+        if earlier is not None and earlier.over:
+            self.release(earlier)
+        else:
+            earlier = None
+        self.check_room()
+        plan = self._plan(invitation, profile, recipients)
+        opening = self._prepare(profile, recipients, earlier)
+        call = Call(
+            plan,
+            item_name(plan),
+            self._fleet.choose(),
+            self,
+            kind=invitation.kind,
+            conference=invitation.conference,
+            siprec_left=self._facts.siprec_left,
+        )
+        self._openings[call] = opening
+        self._running[call.id] = call
+        if call.conference:
+            self._conferences[call.conference] = call
+        self.begun += 1
+        _log.info("A call began", recording_id=call.id, profile=profile.name, kind=call.kind)
+        return call
 
     async def capture_died(self, client: CaptureClient) -> None:
         """End the calls of a capture process that is gone; their journals are rendered."""
-        lost = [call for call in self.running if call.capture is client]
-        await asyncio.gather(
-            *(call.stop("the capture process ended") for call in lost), return_exceptions=True
-        )
+        lost = [call for call in self._all() if call.capture is client]
+        await _stop(lost, "the capture process ended")
 
     async def stop_all(self, reason: str) -> None:
         """End every call from our side."""
-        stops = [call.stop(reason) for call in self.running]
-        await asyncio.gather(*stops, return_exceptions=True)
+        await _stop(self._all(), reason)
 
     async def wait_idle(self, seconds: float) -> bool:
         """Wait until no call runs, at most `seconds`; return whether none does."""
         try:
             async with asyncio.timeout(seconds):
-                for call in self.running:
-                    await call.ended.wait()
+                while calls := self._all():
+                    await calls[0].ended.wait()
         except TimeoutError:
-            return not self._running
-        return not self._running
+            return False
+        return True
 
-    async def _begin(
-        self, invitation: Invitation, profile: IvrProfile, recipients: Recipients
-    ) -> Call:
-        capture = self._fleet.choose()
-        plan = self._plan(invitation, profile, recipients)
-        key = SessionKey.generate(128 if self._cipher(profile) == "aes-128-cbc" else 256)
-        wrapped = wrap_session_key(key, recipients.certificates)
-        item = item_name(plan)
-        folder = await asyncio.to_thread(self._spool.create, item)
+    # What a call asks of its owner
+
+    async def open_journal(self, call: Call) -> None:
+        """Make the call's folder and have its journal begun."""
+        chosen = self._openings.pop(call)
+        if chosen.behind is not None:
+            await chosen.behind.ended.wait()
+        folder = await asyncio.to_thread(self._spool.create, call.item)
+        await call.capture.open_call(folder, chosen.key, chosen.recipients, chosen.box, call.plan)
+
+    def release(self, call: Call) -> None:
+        """The call ends: its id and its conference are free for the next one."""
+        if self._running.get(call.id) is call:
+            del self._running[call.id]
+        if self._conferences.get(call.conference) is call:
+            del self._conferences[call.conference]
+        self._openings.pop(call, None)
+        self._ending.add(call)
+
+    async def complete(self, call: Call, *, closed: bool) -> None:
+        """Hand the journal on, or forget a call that nobody was answered for."""
         try:
-            box = seal_session_key(self._keyring, key)
-            infos = encode_recipients(wrapped) if wrapped else b""
-            await capture.open_call(folder, key, infos, box, plan)
-        except BaseException:
-            await asyncio.to_thread(self._spool.discard, item)
-            raise
-        call = Call(plan, item, capture, siprec_left=self._siprec_left, on_end=self._end)
-        self._running[call.id] = call
-        if invitation.conference:
-            self._conferences[invitation.conference] = call
-        self.begun += 1
-        _log.info("A call began", call_id=call.id, profile=profile.name, kind=invitation.kind)
-        return call
+            if not closed:
+                return
+            if call.started_wall_ns is not None:
+                self._on_captured(call.item)
+            else:
+                await asyncio.to_thread(self._spool.discard, call.item)
+        except OSError as error:
+            _log.error("An unanswered call was left in the spool", item=call.item, fault=str(error))
+        finally:
+            self._ending.discard(call)
+            _log.info("A call ended", recording_id=call.id, answered=bool(call.started_wall_ns))
+
+    def _all(self) -> list[Call]:
+        return [*self._running.values(), *self._ending]
+
+    def _prepare(
+        self, profile: IvrProfile, recipients: Recipients, behind: Call | None
+    ) -> _Opening:
+        key = SessionKey.generate(session_key_bits(profile, self._facts.mpc))
+        wanted = recipients.certificates  # none where the recording shall not be encrypted
+        infos = encode_recipients(wrap_session_key(key, wanted)) if wanted else b""
+        return _Opening(key, infos, seal_session_key(self._facts.keyring, key), behind)
 
     def _plan(
         self, invitation: Invitation, profile: IvrProfile, recipients: Recipients
     ) -> RecordingPlan:
+        facts = self._facts
         uuid = invitation.call_uuid or new_call_uuid()
-        # Two recordings of one call at a time need two ids; segments one after the other do not.
-        identity = uuid if uuid not in self._running else new_call_uuid()
-        parameters = {
-            "id": identity,
-            "callUuid": uuid,
-            "dateTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            **invitation.parameters,
-        }
-        mpc = self._mpc
-        template = profile.fixed("recordingclient.filename") or mpc.file_name_template
-        channels = profile.override("mpc", "record.channels") or mpc.channels
-        media_type = profile.fixed("recordingclient.type") or "audio/wav"
-        return RecordingPlan(
-            recording_id=identity,
-            serial=self._node.next_serial(),
-            file_name_template=template,
-            media_type="audio/mp3" if media_type == "audio/mp3" else "audio/wav",
-            channels="mono" if channels == "mono" else "stereo",
-            tenant=profile.tenant.name,
-            tenant_dbid=profile.tenant.dbid,
-            profile=profile.name,
-            profile_dbid=profile.dbid,
-            storage_url=profile.fixed("recordingclient.recdest") or "",
-            processor_url=profile.fixed("recordingclient.callrec_dest") or "",
-            cert_aliases=list(recipients.aliases),
-            skipped_certificates=list(recipients.skipped),
-            encrypted=recipients.encrypted,
-            parameters=parameters,
-            profile_box=self._keyring.seal(msgspec.json.encode(profile), purpose=PROFILE_PURPOSE),
+        return plan_recording(
+            invitation,
+            profile,
+            recipients,
+            facts.mpc,
+            # Two recordings of one call at a time need two ids; one after the other share theirs.
+            recording_id=uuid if uuid not in self._running else new_call_uuid(),
+            call_uuid=uuid,
+            serial=facts.node.next_serial(),
+            profile_box=facts.keyring.seal(msgspec.json.encode(profile), purpose=PROFILE_PURPOSE),
+            now=datetime.now(UTC),
         )
 
-    def _cipher(self, profile: IvrProfile) -> str:
-        return profile.override("mpc", "lab.cipher") or self._mpc.cipher
 
-    async def _end(self, call: Call) -> None:
-        """The journal is complete: forget the call, hand the journal on."""
-        self._running.pop(call.id, None)
-        for conference, known in list(self._conferences.items()):
-            if known is call:
-                del self._conferences[conference]
-        if call.started_wall_ns is None:
-            # Nobody was answered (a CANCEL, a refusal): there is nothing to hear.
-            await asyncio.to_thread(self._spool.discard, call.item)
-            return
-        await self._on_captured(call.item)
+async def _stop(calls: list[Call], reason: str) -> None:
+    await asyncio.gather(*(call.stop(reason) for call in calls), return_exceptions=True)

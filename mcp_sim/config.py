@@ -5,12 +5,18 @@ Names that the vendor's documents use (``[mpc] mediamgr.CA_file``) are kept as t
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
-from service_shell.accounts import Account
+from service_shell.accounts import Account, basic_header
 from service_shell.log import LogSettings
+from service_shell.settings import SettingsError
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Ports = Annotated[str, msgspec.Meta(pattern=r"^(\d{1,5}-\d{1,5})?$")]
 
 
 class SipSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,9 +44,19 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     which lets the kernel choose.
     """
 
-    processes: int = 1
+    processes: Count = 1
     host: str = ""
-    ports: str = ""
+    ports: Ports = ""
+
+    @property
+    def port_range(self) -> tuple[int, int]:
+        """First and last port, both 0 where the kernel chooses. Raises `SettingsError`."""
+        if not self.ports:
+            return 0, 0
+        first, last = (int(number) for number in self.ports.split("-"))
+        if not 0 < first <= last <= 65535:
+            raise SettingsError(f"`capture.ports`: {self.ports} is no range of ports")
+        return first, last
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,16 +64,16 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     folder: str
     keyring: str
-    render_workers: int = 2
+    render_workers: Count = 2
 
 
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[delivery]``: uploads at a time, and how long to wait between tries, in seconds."""
 
-    concurrency: int = 8
-    first_retry: float = 1.0
-    longest_retry: float = 300.0
-    timeout: float = 30.0
+    concurrency: Count = 8
+    first_retry: Seconds = 1.0
+    longest_retry: Seconds = 300.0
+    timeout: Seconds = 30.0
 
 
 class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +82,15 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     url: str
     user: str = "mcp"
     password_file: str = ""
+
+    def authorization(self) -> str:
+        """Return the ``Authorization`` value. Raises `SettingsError`."""
+        try:
+            password = Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            message = f"`processor.password_file`: {self.password_file!r} cannot be read"
+            raise SettingsError(message) from None
+        return basic_header(self.user, password)
 
 
 class MpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,8 +113,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `grace` is how long a stop waits for calls and deliveries, in seconds.
     """
 
-    calls: int = 0
-    grace: float = 20.0
+    calls: Annotated[int, msgspec.Meta(ge=0)] = 0
+    grace: Seconds = 20.0
 
 
 class McpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

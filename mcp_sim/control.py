@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -18,8 +19,10 @@ from prometheus_client import CollectorRegistry
 
 from mcp_sim.call import Call
 from mcp_sim.calls import Calls
+from mcp_sim.legs import Leg
 from mcp_sim.recording.capture_messages import CaptureStats, LegCounts
 from mcp_sim.refusals import Refusals
+from recording_format.media_file import is_secret_parameter
 from service_shell.accounts import Accounts
 from service_shell.web import (
     NOT_FOUND,
@@ -38,6 +41,7 @@ class LegView(msgspec.Struct, frozen=True):
     """One leg, as the API shows it. `packets` is at most about a second old."""
 
     leg: int
+    state: Literal["active", "inactive", "closed"]
     label: str
     channel: str
     codecs: list[str]
@@ -47,14 +51,20 @@ class LegView(msgspec.Struct, frozen=True):
 
 
 class CallView(msgspec.Struct, frozen=True):
-    """One running call, as the API shows it."""
+    """One running call, as the API shows it.
+
+    `dialogs` are SIP Call-IDs, `conference` that of a GIR call. No parameter is a password.
+    """
 
     id: str
+    kind: str
+    conference: str
     profile: str
     tenant: str
     started: str | None
     paused: bool
     parameters: dict[str, str]
+    dialogs: list[str]
     legs: list[LegView]
 
 
@@ -124,27 +134,32 @@ class ControlApi:
         counts: dict[int, LegCounts] = {}
         for stats in self._stats():
             counts.update(stats.per_call.get(call.id, {}))
-        legs = [
-            LegView(
-                leg=leg.number,
-                label=leg.label,
-                channel=call.channels.get(leg.number, ""),
-                codecs=list(leg.codecs.values()),
-                host=leg.host,
-                port=leg.port,
-                packets=counts[leg.number].received if leg.number in counts else 0,
-            )
-            for leg in call.legs
-        ]
+        shown = {k: v for k, v in call.parameters.items() if not is_secret_parameter(k)}
         return CallView(
             id=call.id,
+            kind=call.kind,
+            conference=call.conference,
             profile=call.plan.profile,
             tenant=call.plan.tenant,
             started=_time(call.started_wall_ns),
             paused=call.paused,
-            parameters=call.parameters,
-            legs=legs,
+            parameters=shown,
+            dialogs=[dialog.id for dialog in call.dialogs],
+            legs=[_leg_view(call, leg, counts.get(leg.number)) for leg in call.legs.all],
         )
+
+
+def _leg_view(call: Call, leg: Leg, counts: LegCounts | None) -> LegView:
+    return LegView(
+        leg=leg.number,
+        state="closed" if leg.closed else "active" if leg.active else "inactive",
+        label=leg.label,
+        channel=call.channels.get(leg.number, ""),
+        codecs=list(leg.payload_types.values()),
+        host=leg.host,
+        port=leg.port,
+        packets=counts.received if counts else 0,
+    )
 
 
 def _json(value: object) -> web.Response:

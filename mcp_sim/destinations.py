@@ -1,10 +1,12 @@
 """With which credentials a recording is delivered.
 
 Those of the profile in force count, so that a password corrected later helps recordings that wait;
-without such a profile, those of the profile as the call began with it.
+where it names another server by now, or is gone, those of the profile as the call began with it.
 """
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,10 +27,12 @@ class Destinations:
 
     async def credentials(self, item: SpoolItem) -> DeliveryCredentials:
         """Return the credentials for `item`; without any profile there are none."""
-        profile = self._book.by_dbid(item.profile_dbid) or self._as_begun(item)
-        if profile is None:
-            return DeliveryCredentials()
-        return DeliveryCredentials(profile.storage_credentials, profile.processor_credentials)
+        profiles = (self._book.by_dbid(item.profile_dbid), self._as_begun(item))
+        known = [profile for profile in profiles if profile is not None]
+        return DeliveryCredentials(
+            _for_place(item.storage_url, [(p.storage, p.storage_credentials) for p in known]),
+            _for_place(item.processor_url, [(p.processor, p.processor_credentials) for p in known]),
+        )
 
     def _as_begun(self, item: SpoolItem) -> IvrProfile | None:
         if item.profile_box is None:
@@ -38,3 +42,21 @@ class Destinations:
             return msgspec.json.decode(text, type=IvrProfile)
         except (KeyringError, msgspec.MsgspecError):
             return None
+
+
+def _for_place(
+    url: str, offered: list[tuple[str | None, tuple[str, str] | None]]
+) -> tuple[str, str] | None:
+    """The first credentials that are meant for the server of `url`: no other one gets them."""
+    for place, credentials in offered:
+        if place is not None and _server(place) == _server(url):
+            return credentials
+    return None
+
+
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        return "", None, None

@@ -16,7 +16,15 @@ from mcp_sim.recording.delivery import DeliveryStats
 from mcp_sim.recording.render_pool import RenderStats
 from mcp_sim.recording.spool import Spool
 from mcp_sim.recording.spool_folders import State
+from mcp_sim.sip import SipAgent
+from mcp_sim.sip.user_agent import Counters
 
+_SIP_COUNTERS: tuple[tuple[str, str, Callable[[Counters], float]], ...] = (
+    ("requests", "SIP requests received", lambda c: c.requests),
+    ("responses", "SIP responses received", lambda c: c.responses),
+    ("malformed", "SIP messages that could not be read", lambda c: c.malformed),
+    ("refused", "SIP requests refused before they reached a call", lambda c: c.refused),
+)
 _CAPTURE_COUNTERS: tuple[tuple[str, str, Callable[[CaptureStats], float]], ...] = (
     ("packets", "Datagrams received on RTP ports", lambda s: s.packets),
     ("bytes", "Bytes received on RTP ports", lambda s: s.octets),
@@ -38,6 +46,7 @@ _RENDER_COUNTERS: tuple[tuple[str, str, Callable[[RenderStats], float]], ...] = 
     ("recordings", "Recordings rendered", lambda s: s.rendered),
     ("recovered", "Recordings rendered from what a killed process left", lambda s: s.recovered),
     ("failed", "Recordings put aside", lambda s: s.failed),
+    ("empty", "Journals in which nothing was recorded", lambda s: s.empty),
     ("crashes", "Render workers that died", lambda s: s.crashes),
     ("postponed", "Renders that the disk refused for now", lambda s: s.postponed),
     ("packets", "Packets rendered", lambda s: s.packets),
@@ -56,9 +65,16 @@ class PlatformCollector(Collector):
     """Reads the running platform."""
 
     def __init__(
-        self, *, calls: Calls, fleet: CaptureFleet, pipeline: Pipeline, spool: Spool
+        self,
+        *,
+        calls: Calls,
+        agent: SipAgent,
+        fleet: CaptureFleet,
+        pipeline: Pipeline,
+        spool: Spool,
     ) -> None:
         self._calls = calls
+        self._agent = agent
         self._fleet = fleet
         self._pipeline = pipeline
         self._spool = spool
@@ -70,23 +86,26 @@ class PlatformCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all figures."""
         yield GaugeMetricFamily("reclab_calls", "Recordings in progress", len(self._calls))
+        yield GaugeMetricFamily("reclab_calls_limit", "Most recordings at once", self._calls.limit)
         yield CounterMetricFamily("reclab_calls_begun", "Recordings begun", self._calls.begun)
-        legs = sum(len(call.legs) for call in self._calls.running)
+        legs = sum(len(call.legs.open) for call in self._calls.running)
         yield GaugeMetricFamily("reclab_legs", "Legs of the recordings in progress", legs)
-        yield GaugeMetricFamily(
-            "reclab_rendering", "Renders waiting or run", self._pipeline.rendering
-        )
-        yield CounterMetricFamily(
-            "reclab_capture_deaths",
-            "Capture processes that ended by themselves",
-            self._fleet.deaths,
-        )
+        yield from self._sip()
         yield from self._capture()
         yield from self._render()
         yield from self._delivery()
         yield self._items()
 
+    def _sip(self) -> Iterator[Metric]:
+        for name, text, read in _SIP_COUNTERS:
+            yield CounterMetricFamily(f"reclab_sip_{name}", text, read(self._agent.counters))
+        open_now = self._agent.open_calls
+        yield GaugeMetricFamily("reclab_sip_dialogs", "SIP dialogs that are open", open_now)
+
     def _capture(self) -> Iterator[Metric]:
+        deaths = self._fleet.deaths
+        text = "Capture processes that ended by themselves"
+        yield CounterMetricFamily("reclab_capture_deaths", text, deaths)
         stats = self._fleet.stats
         for name, text, read in _CAPTURE_COUNTERS:
             yield CounterMetricFamily(f"reclab_capture_{name}", text, sum(map(read, stats)))

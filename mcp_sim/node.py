@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from mcp_sim.recording.durable import write_file
 from recording_format.names import MediaSerial
 from service_shell.settings import SettingsError
 
@@ -35,7 +36,7 @@ class Node:
             known = _read(path)
             self.id = node or (known.node if known else os.urandom(4).hex())
             self.boot = 1 + (known.boot if known else 0)
-            _write(path, _State(self.id, self.boot))
+            write_file(path, msgspec.json.encode(_State(self.id, self.boot)))
         except OSError as error:
             raise SettingsError(f"{path} cannot be written ({error.strerror})") from None
         self._segment = 0
@@ -48,24 +49,12 @@ class Node:
 
 def _read(path: Path) -> _State | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_State)
+        state = msgspec.json.decode(path.read_bytes(), type=_State)
+        if not _NODE.fullmatch(state.node) or state.boot < 0:
+            raise ValueError
+        return state
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError:
-        raise SettingsError(
-            f"{path} is damaged: give the node a new id ([node]), move it"
-        ) from None
-
-
-def _write(path: Path, state: _State) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(state))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    except ValueError:
+        # Guessing a boot counter could give one media id to two files.
+        raise SettingsError(f"{path} is damaged: remove it and set a new `node` id") from None

@@ -7,9 +7,13 @@ or rendering are rendered anew from their journals, what was ready is delivered.
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 
+from mcp_sim.recording.backoff import Backoff
 from mcp_sim.recording.delivery import Delivery, DeliveryStats
 from mcp_sim.recording.render_pool import RenderPool, RenderStats
 from mcp_sim.recording.spool import Spool
@@ -19,12 +23,24 @@ _log = structlog.get_logger()
 
 
 class Pipeline:
-    """Takes finished captures; `run` drives delivery until cancelled."""
+    """Takes finished captures while it is `running`. Nothing of it raises: the disk is the queue,
+    and what cannot be done now is taken up by the next start.
+    """
 
-    def __init__(self, spool: Spool, renders: RenderPool, delivery: Delivery) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        renders: RenderPool,
+        delivery: Delivery,
+        *,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """`backoff` serves a disk that does not let an item move."""
         self._spool = spool
         self._renders = renders
         self._delivery = delivery
+        self._backoff = backoff or Backoff(first=1.0, longest=60.0)
+        self._group: asyncio.TaskGroup | None = None
         self._rendering: set[asyncio.Task[None]] = set()
 
     @property
@@ -42,18 +58,31 @@ class Pipeline:
         """What was delivered since the start."""
         return self._delivery.stats
 
-    async def recover(self) -> int:
-        """Take up what an earlier process left; return how many journals are rendered again."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Deliver, and render what an earlier process left; the end cancels what is under way."""
         left = await asyncio.to_thread(self._spool.recover)
-        for item in left:
-            _log.info("A recording of an earlier process was taken up", item=item)
-            self._begin(item)
-        return len(left)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            delivering = group.create_task(self._delivery.run(), name="delivery")
+            for item in left:
+                _log.info("A recording of an earlier process was taken up", item=item)
+                self.captured(item)
+            try:
+                yield
+            finally:
+                self._group = None
+                for task in (delivering, *self._rendering):
+                    task.cancel()
 
-    async def captured(self, item: str) -> None:
+    def captured(self, item: str) -> None:
         """The journal of `item` is complete on disk: render and deliver it."""
-        await asyncio.to_thread(self._spool.advance, item, State.RENDERING)
-        self._begin(item)
+        if self._group is None:
+            _log.warning("A recording was left for the next start", item=item)
+            return
+        task = self._group.create_task(self._render(item), name=f"render {item}")
+        self._rendering.add(task)
+        task.add_done_callback(self._rendering.discard)
 
     async def drain(self, grace: float) -> None:
         """Finish renders and deliveries within `grace` seconds; the rest stays in the spool."""
@@ -63,11 +92,25 @@ class Pipeline:
             await asyncio.wait(set(self._rendering), timeout=grace)
         await self._delivery.drain(max(0.0, end - loop.time()))
 
-    def _begin(self, item: str) -> None:
-        task = asyncio.create_task(self._render(item), name=f"render {item}")
-        self._rendering.add(task)
-        task.add_done_callback(self._rendering.discard)
-
     async def _render(self, item: str) -> None:
-        if await self._renders.render(item):
-            self._delivery.wake()
+        try:
+            await self._advance(item)
+            if await self._renders.render(item):
+                self._delivery.wake()
+        except Exception:  # noqa: BLE001 - one recording's fault must not end those of others
+            _log.exception("A recording was left for the next start", item=item)
+
+    async def _advance(self, item: str) -> None:
+        """Move the item on as soon as the disk lets it."""
+        tries = 0
+        while True:
+            try:
+                await asyncio.to_thread(self._spool.advance, item, State.RENDERING)
+                return
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                tries += 1
+                reason = os.strerror(error.errno or 0).lower()
+                _log.warning("A captured recording could not be moved", item=item, reason=reason)
+                await asyncio.sleep(self._backoff.delay(tries))

@@ -47,14 +47,17 @@ def place_siprec(legs: Sequence[PlacedLeg], left: str) -> dict[int, Channel]:
 def place_gir(legs: Sequence[PlacedLeg], parameters: Mapping[str, str]) -> dict[int, Channel]:
     """Place the INVITEs of one conference: right is whose dn is the recorded one, or the agent's.
 
-    Without such a leg the first is left and the others are right; a single leg is left unless its
-    dn says otherwise.
+    Without such a leg the first is left, and whoever has its dn, as a party that left and came
+    back; the others are right. A single leg is left unless its dn says otherwise.
     """
     agents = {parameters.get(name, "") for name in ("recordDN", "recorddn", "agentId")} - {""}
     if any(leg.dn in agents for leg in legs):
         return {leg.leg: "right" if leg.dn in agents else "left" for leg in legs}
-    first = min((leg.leg for leg in legs), default=0)
-    return {leg.leg: "left" if leg.leg == first else "right" for leg in legs}
+    first = min(legs, key=lambda leg: leg.leg, default=PlacedLeg(0))
+    return {
+        leg.leg: "left" if leg is first or (leg.dn and leg.dn == first.dn) else "right"
+        for leg in legs
+    }
 
 
 def _is_outside(aor: str) -> bool:

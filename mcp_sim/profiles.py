@@ -8,13 +8,13 @@ the copy lets a platform start while the processor is down.
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import structlog
 
+from mcp_sim.recording.durable import write_file
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
 from mcp_sim.recording.plan import SealedBox
 from recording_format.certificates import RecordingCertificate
@@ -124,7 +124,7 @@ class ProfileFeed:
             try:
                 await self._poll()
                 retry = _FIRST_RETRY
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, ValueError) as error:
                 if self.reachable or retry == _FIRST_RETRY:
                     _log.warning("Profiles were not loaded", url=self._url, fault=_brief(error))
                 self.reachable = False
@@ -132,37 +132,45 @@ class ProfileFeed:
                 retry = min(retry * 2, _LONGEST_RETRY)
 
     async def _poll(self) -> None:
-        # The first question of a process waits for nothing: the processor may have begun anew.
+        # The first question waits for nothing, and its answer counts whatever its version is: the
+        # processor may have begun anew.
+        following = self.reachable
         parameters = {"after": str(self._book.version), "wait": str(_WAIT_SECONDS)}
-        asked = parameters if self.reachable else {}
         timeout = aiohttp.ClientTimeout(total=_WAIT_SECONDS + 10, connect=5)
         async with self._http.get(
-            self._url, params=asked, headers=self._headers, timeout=timeout
+            self._url,
+            params=parameters if following else {},
+            headers=self._headers,
+            timeout=timeout,
         ) as answer:
             if answer.status == 304:
                 return
             answer.raise_for_status()
-            body = await answer.content.read(_BODY_LIMIT + 1)
-            while chunk := await answer.content.read(_BODY_LIMIT):
-                body += chunk
-                if len(body) > _BODY_LIMIT:
-                    raise ValueError("the profiles are too large")
+            body = await _bounded(answer)
         edition = msgspec.json.decode(body, type=ProfileEdition)
         self.reachable = True
-        if edition.version != self._book.version:
-            self._book.update(edition)
-            await asyncio.to_thread(self._save, edition)
-            _log.info("Profiles were loaded", version=edition.version, count=len(edition.profiles))
+        if following and edition.version == self._book.version:
+            return
+        self._book.update(edition)
+        _log.info("Profiles were loaded", version=edition.version, count=len(edition.profiles))
+        await asyncio.to_thread(self._save, edition)
 
     def _save(self, edition: ProfileEdition) -> None:
+        """Without a copy the profiles are in force all the same."""
         box = self._keyring.seal(msgspec.json.encode(edition), purpose=_PURPOSE)
-        temporary = self._copy.with_name(f".{self._copy.name}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.msgpack.encode(box))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._copy)
+        try:
+            write_file(self._copy, msgspec.msgpack.encode(box))
+        except OSError as error:
+            _log.error("The profiles were not kept", file=str(self._copy), fault=error.strerror)
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    async for chunk in answer.content.iter_chunked(1 << 16):
+        body += chunk
+        if len(body) > _BODY_LIMIT:
+            raise ValueError("the profiles are too large")
+    return body
 
 
 def _brief(error: Exception) -> str:

@@ -27,9 +27,10 @@ SKIP_UNUSABLE = "lab.skip-unusable"
 
 
 class RecordingRefused(Exception):
-    """The profile gives no usable recipient; the text is the sentence for the operator.
+    """The profile cannot be recorded by; the text is the sentence for the operator.
 
-    `cause` is a short word for the metric: ``no-certificate`` or ``certificate-<what is wrong>``.
+    `cause` is a short word for the metric: ``no-certificate``, ``certificate-<what is wrong>``,
+    ``ca-file``, or ``profile-option`` where the profile asks for what cannot be.
     """
 
     def __init__(self, message: str, cause: str) -> None:
@@ -88,12 +89,13 @@ def choose_recipients(
     if not path:
         raise RecordingRefused("no CA file is set ([mpc] mediamgr.CA_file)", "ca-file")
     trust = ca_files.load(Path(path))
+    minimum_bits = _minimum_bits(profile, mpc)
     usable: list[RecordingCertificate] = []
     unusable: list[CertificateError] = []
     for name, text in profile.certificates:
         try:
             certificate = RecordingCertificate.load(text, name=name)
-            trust.check(certificate, now, minimum_bits=mpc.minimum_key_bits)
+            trust.check(certificate, now, minimum_bits=minimum_bits)
             usable.append(certificate)
         except CertificateError as error:
             unusable.append(error)
@@ -107,3 +109,13 @@ def choose_recipients(
         raise RecordingRefused(f"profile {profile.name!r}: {error}", "certificate-twice") from None
     aliases = tuple(certificate_alias(c, tenant.name, tenant.dbid) for c in usable)
     return Recipients(tuple(usable), aliases, tuple(str(error) for error in unusable))
+
+
+def _minimum_bits(profile: IvrProfile, mpc: MpcSettings) -> int:
+    said = profile.override("mpc", "lab.minimum-key-bits")
+    if not said:
+        return mpc.minimum_key_bits
+    if not (said.isascii() and said.isdecimal() and len(said) < 6):
+        message = f"profile {profile.name!r}: lab.minimum-key-bits is not a number"
+        raise RecordingRefused(message, "profile-option")
+    return int(said)

@@ -1,7 +1,8 @@
-"""Calls that were not taken, and why: for the control API, the metrics and the log."""
+"""Calls that were not taken, and why: for the answer, the control API, the metrics and the log."""
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 import msgspec
@@ -10,6 +11,31 @@ from prometheus_client import CollectorRegistry, Counter
 
 _log = structlog.get_logger()
 _KEPT = 200
+_RETRY_AFTER = ("Retry-After", "5")
+_UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]+')
+
+
+def quotable(text: str) -> str:
+    """Return `text` as it can stand between the quotes of a SIP header."""
+    return _UNQUOTABLE.sub("'", text)
+
+
+class CallNotTaken(Exception):
+    """An INVITE is refused with `status`; `cause` is a short word for the metric.
+
+    The text is one sentence, for the answer and for people alike.
+    """
+
+    def __init__(self, status: int, cause: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.cause = cause
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What the answer says beside its status: Reason (RFC 3326), and when to try again."""
+        reason = ("Reason", f'SIP;cause={self.status};text="{quotable(str(self))}"')
+        return [reason, _RETRY_AFTER] if self.status == 503 else [reason]
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -36,14 +62,7 @@ class Refusals:
         """Keep, count and log `refusal`."""
         self._newest.appendleft(refusal)
         self._counter.labels(refusal.cause).inc()
-        _log.warning(
-            "A call was refused",
-            call_id=refusal.call_id,
-            source=refusal.source,
-            status=refusal.status,
-            cause=refusal.cause,
-            reason=refusal.reason,
-        )
+        _log.warning("A call was refused", **msgspec.structs.asdict(refusal))
 
     @property
     def newest(self) -> list[Refusal]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 
 from .asking import Outcome
@@ -21,11 +22,16 @@ from .transactions import Incoming
 
 
 class Call:
-    """What both directions of a call can do once it is established."""
+    """What both directions of a call can do once it is established.
+
+    `ended` and `ended_ns` (CLOCK_MONOTONIC) say at once that and when it was over, however many
+    events still wait to be taken.
+    """
 
     def __init__(self, driver: Driver, session: Session) -> None:
         self.events = CallEvents()
         self.ended: Ended | None = None
+        self.ended_ns = 0
         self._driver = driver
         self._session = session
         self._over = asyncio.Event()
@@ -47,7 +53,7 @@ class Call:
             self.events.put(kind(self._driver, self._session, event.incoming))
             return
         if isinstance(event, Ended):
-            self.ended = event
+            self.ended, self.ended_ns = event, time.monotonic_ns()
             self._over.set()
         self.events.put(event)
 

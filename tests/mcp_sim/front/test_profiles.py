@@ -25,6 +25,7 @@ class FakeProcessor:
     def __init__(self) -> None:
         self.edition = ProfileEdition(1, [profile()])
         self.changed = asyncio.Condition()
+        self.faults: list[bytes] = []
 
     async def publish(self, edition: ProfileEdition) -> None:
         async with self.changed:
@@ -35,6 +36,8 @@ class FakeProcessor:
         after = int(request.query.get("after", "-1"))
         async with self.changed:
             await self.changed.wait_for(lambda: self.edition.version != after)
+        if self.faults:
+            return web.Response(body=self.faults.pop(0))
         return web.Response(body=msgspec.json.encode(self.edition))
 
 
@@ -118,3 +121,41 @@ def test_one_ruined_profile_does_not_stop_the_others() -> None:
     ruined = profile("-----BEGIN CERTIFICATE----- MIIB -----END CERTIFICATE-----", dbid=5)
     book.update(ProfileEdition(3, [ruined, profile(dbid=6)]))
     assert {p.dbid for p in book.profiles} == {5, 6}
+
+
+async def test_faults_of_the_processor_end_nothing(tmp_path: Path) -> None:
+    """Answers that are no profiles are tried again; what was in force stays in force."""
+    processor, book = FakeProcessor(), ProfileBook()
+    async with following(book, processor, tmp_path, SpoolKeyring.generate()):
+        await version_of(book, 1)
+        processor.faults = [b"{", b'{"version": "x"}', b""]
+        await processor.publish(ProfileEdition(2, [profile(dbid=102)]))
+        await version_of(book, 2)
+    assert processor.faults == []
+
+
+async def test_processor_that_began_anew(tmp_path: Path) -> None:
+    """Another catalogue that happens to have the same version is taken after a reconnection."""
+    processor, book = FakeProcessor(), ProfileBook()
+    book.update(ProfileEdition(1, [profile(dbid=55)]))
+    async with following(book, processor, tmp_path, SpoolKeyring.generate()):
+        async with asyncio.timeout(10):
+            while book.by_dbid(101) is None:
+                await asyncio.sleep(0.01)
+    assert book.by_dbid(55) is None
+
+
+async def test_copy_that_cannot_be_kept(tmp_path: Path) -> None:
+    """A folder that takes no copy costs the copy, and nothing else."""
+    processor, book = FakeProcessor(), ProfileBook()
+    async with following(book, processor, tmp_path / "nowhere", SpoolKeyring.generate()):
+        await version_of(book, 1)
+        await processor.publish(ProfileEdition(2, []))
+        await version_of(book, 2)
+
+
+def test_unusable_copy_is_no_obstacle(tmp_path: Path) -> None:
+    """A copy that is damaged, or of another keyring, is not put in force and stops nothing."""
+    copy = tmp_path / "profiles.sealed"
+    copy.write_bytes(b"damaged")
+    assert not copied(copy, SpoolKeyring.generate()).loaded

@@ -1,0 +1,124 @@
+"""The front: what callers and operators meet. SIP, calls, capture processes, the control API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from mcp_sim.addresses import Addresses
+from mcp_sim.calls import Calls, RecordingFacts
+from mcp_sim.capture_fleet import CaptureFleet, capture_fleet
+from mcp_sim.config import McpSettings
+from mcp_sim.control import ControlApi
+from mcp_sim.metrics import PlatformCollector
+from mcp_sim.pipeline import Pipeline
+from mcp_sim.profiles import ProfileBook
+from mcp_sim.reception import Reception
+from mcp_sim.recording.spool import Spool
+from mcp_sim.refusals import Refusals
+from mcp_sim.sip import AgentLimits, SipAgent
+
+USER_AGENT = "reclab-mcp"
+_DIALOGS_PER_CALL = 4
+_TRANSACTIONS_PER_CALL = 20
+
+
+@dataclass(frozen=True)
+class Front:
+    """The running front."""
+
+    agent: SipAgent
+    reception: Reception
+    calls: Calls
+    fleet: CaptureFleet
+    control: ControlApi
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more calls; let the running ones finish within `seconds`, then stop them."""
+        self.reception.open = False
+        if not await self.calls.wait_idle(seconds):
+            await self.calls.stop_all("the platform is stopping")
+
+
+@asynccontextmanager
+async def open_front(
+    settings: McpSettings,
+    addresses: Addresses,
+    facts: RecordingFacts,
+    spool: Spool,
+    book: ProfileBook,
+    pipeline: Pipeline,
+) -> AsyncIterator[Front]:
+    """Start the capture processes, then let callers in; at the end every call is ended."""
+    size = settings.capture.processes
+    lock = spool.lock_descriptor
+    async with capture_fleet(size, addresses.capture, settings.log, lock=lock) as fleet:
+        calls = Calls(
+            facts,
+            fleet,
+            spool,
+            limit=settings.limits.calls or max(1, fleet.legs // 2),
+            on_captured=pipeline.captured,
+        )
+        fleet.tell_deaths(calls.capture_died)
+        front = _assemble(addresses, facts, fleet, calls, book, pipeline, spool)
+        await front.agent.open(addresses.sip_udp, addresses.sip_tcp)
+        try:
+            yield front
+        finally:
+            front.reception.open = False
+            await calls.stop_all("the platform ended")
+            await front.agent.close()
+
+
+def _assemble(
+    addresses: Addresses,
+    facts: RecordingFacts,
+    fleet: CaptureFleet,
+    calls: Calls,
+    book: ProfileBook,
+    pipeline: Pipeline,
+    spool: Spool,
+) -> Front:
+    registry = CollectorRegistry()
+    refusals = Refusals(registry)
+    reception = Reception(
+        book=book, calls=calls, refusals=refusals, mpc=facts.mpc, host=addresses.media_host
+    )
+    agent = SipAgent(
+        user_agent=USER_AGENT,
+        on_invite=reception.take,
+        limits=_limits(calls.limit),
+        advertise=addresses.contact_host,
+    )
+    registry.register(
+        PlatformCollector(calls=calls, agent=agent, fleet=fleet, pipeline=pipeline, spool=spool)
+    )
+    control = ControlApi(
+        calls=calls,
+        refusals=refusals,
+        registry=registry,
+        stats=lambda: fleet.stats,
+        ready=lambda: _unready(book, fleet, reception),
+    )
+    return Front(agent, reception, calls, fleet, control)
+
+
+def _limits(calls: int) -> AgentLimits:
+    """Signalling has room for what the limit of calls lets in: refusals are the calls' matter."""
+    usual = AgentLimits()
+    return AgentLimits(
+        calls=max(usual.calls, _DIALOGS_PER_CALL * calls),
+        transactions=max(usual.transactions, _TRANSACTIONS_PER_CALL * calls),
+    )
+
+
+def _unready(book: ProfileBook, fleet: CaptureFleet, reception: Reception) -> str:
+    if not reception.open:
+        return "the platform is stopping"
+    if not book.loaded:
+        return "no profiles are loaded yet"
+    return "" if fleet.pids else "no capture process is up"

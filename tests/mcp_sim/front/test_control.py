@@ -1,0 +1,232 @@
+"""The control API: what runs, what was refused, how to stop it, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from mcp_sim.sip import CallRefused
+from service_shell.accounts import Account, Accounts, basic_header, hash_password
+from tests.mcp_sim.front.callers import INACTIVE, Caller, Stream, burst, hang_up
+from tests.mcp_sim.front.recorder import Recorder, check_span, recovered, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+Client = TestClient[web.Request, web.Application]
+ROLES = ("operator", "admin", "listener", "mcp")
+
+
+def as_(role: str) -> dict[str, str]:
+    return {"Authorization": basic_header(role, f"{role}-secret")}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def control(recorder: Recorder) -> AsyncIterator[Client]:
+    """The API of the running recorder."""
+    accounts = [Account(role, [role], hash_password(f"{role}-secret")) for role in ROLES]
+    app = recorder.front.control.application(Accounts(accounts))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def get(control: Client, path: str, role: str = "operator") -> tuple[int, Any]:
+    async with control.get(path, headers=as_(role)) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_running_calls(recorder: Recorder, control: Client, caller: Caller) -> None:
+    """Oldest first, each with its dialogs, legs, channels and what arrived."""
+    older = await caller.siprec()
+    newer = await caller.gir("conf9", "7001")
+    burst(older.ports[1], 6)
+    await until(lambda: recorder.front.fleet.stats[0].packets >= 6)
+    status, body = await get(control, "/calls")
+    assert status == 200
+    first, second = body["calls"]
+    assert (first["id"], second["id"]) == (older.uuid, newer.uuid)
+    assert (first["kind"], second["kind"]) == ("siprec", "gir")
+    assert (first["conference"], second["conference"]) == ("", "conf9")
+    assert first["dialogs"] == [older.call.call_id]
+    assert (first["profile"], first["tenant"], first["paused"]) == (
+        "profile 101", "Environment", False
+    )  # fmt: skip
+    assert first["parameters"]["ani"] == "+16175550101"
+    legs = [(leg["label"], leg["channel"], leg["state"], leg["packets"]) for leg in first["legs"]]
+    assert legs == [("1", "right", "active", 0), ("2", "left", "active", 6)]
+    assert [leg["port"] for leg in first["legs"]] == older.ports
+    assert first["legs"][0]["codecs"] == ["pcma"]
+    started = first["started"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", started)
+    assert await get(control, f"/calls/{older.uuid}") == (200, first)
+    await hang_up(older, newer)
+    media = await recorder.recording(older.uuid)
+    assert media.start_time == started
+    assert (await get(control, "/calls"))[1] == {"calls": []}
+
+
+async def test_legs_that_are_on_hold_or_closed(
+    recorder: Recorder, control: Client, caller: Caller
+) -> None:
+    """Each leg has its state; what arrived on a closed leg is still told."""
+    placed = await caller.siprec()
+    burst(placed.ports[0], 3)
+    await placed.reinvite(Stream("1", port=0), Stream("2", direction=INACTIVE))
+    call = recorder.front.calls.get(placed.uuid)
+    assert call is not None
+    await until(lambda: any(placed.uuid in s.per_call for s in recorder.front.fleet.stats))
+    body: dict[str, Any] = {}
+
+    async def told() -> bool:
+        nonlocal body
+        body = (await get(control, f"/calls/{placed.uuid}"))[1]
+        return bool(body["legs"][0]["packets"])
+
+    while not await told():
+        await asyncio.sleep(0.02)
+    assert [leg["state"] for leg in body["legs"]] == ["closed", "inactive"]
+    assert body["paused"]
+    assert body["legs"][0]["packets"] == 3
+    await hang_up(placed)
+    await recorder.recording(placed.uuid)
+
+
+async def test_stop(recorder: Recorder, control: Client, caller: Caller) -> None:
+    """The caller is hung up, the recording is complete at that moment and delivered."""
+    placed = await caller.plain()
+    before = time.time()
+    async with control.delete(f"/calls/{placed.uuid}", headers=as_("admin")) as answer:
+        assert (answer.status, await answer.json()) == (200, {"stopped": placed.uuid})
+    ended = (before, time.time())
+    assert (await placed.call.wait_ended()).by == "bye"
+    media = await recorder.recording(placed.uuid)
+    check_span(media, placed.began, ended)
+    assert not recovered(media)
+    assert (await get(control, f"/calls/{placed.uuid}"))[0] == 404
+
+
+async def test_stop_at_once_with_the_last_bye(
+    recorder: Recorder, control: Client, caller: Caller
+) -> None:
+    """Whoever comes first, there is one recording, and both are answered."""
+    placed = await caller.plain()
+
+    async def stop() -> int:
+        async with control.delete(f"/calls/{placed.uuid}", headers=as_("operator")) as answer:
+            return answer.status
+
+    status, _ = await asyncio.gather(stop(), placed.call.bye())
+    assert status in (200, 404)
+    await recorder.recording(placed.uuid)
+    await until(lambda: recorder.in_spool() == {})
+    assert len(recorder.posted(placed.uuid)) == 1
+
+
+async def test_refused_calls(recorder: Recorder, control: Client, caller: Caller) -> None:
+    """Newest first, with what the caller was told and who it was; counted by cause."""
+    for dbid in (998, 999):
+        with pytest.raises(CallRefused):
+            await caller.plain(dbid=dbid)
+    status, body = await get(control, "/calls/refused", "admin")
+    assert status == 200
+    newest, older = body["refused"][:2]
+    assert newest["reason"] == "there is no IVR profile with DBID 999"
+    assert older["reason"] == "there is no IVR profile with DBID 998"
+    assert (newest["status"], newest["cause"], newest["source"]) == (404, "profile", "127.0.0.1")
+    assert newest["call_id"]
+    assert newest["at"].startswith("20")
+    assert sample(await metrics(control), 'reclab_calls_refused_total{cause="profile"}') == 2
+
+
+@pytest.mark.parametrize("role", ["listener", "mcp"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/calls"), ("GET", "/calls/refused"), ("GET", "/calls/x"), ("DELETE", "/calls/x")],
+)
+async def test_other_roles(control: Client, role: str, method: str, path: str) -> None:
+    """Only operator and admin may ask: others get 403, whether there is such a call or not."""
+    async with control.request(method, path, headers=as_(role)) as answer:
+        assert (answer.status, (await answer.json())["statusCode"]) == (403, 5)
+
+
+async def test_sign_in(control: Client) -> None:
+    """Without a name and with a wrong password: 401 and a challenge."""
+    for headers in ({}, {"Authorization": basic_header("operator", "wrong")}):
+        async with control.get("/calls", headers=headers) as answer:
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_unknown_call(control: Client, method: str) -> None:
+    """A call that does not run: 404 with its name."""
+    async with control.request(method, "/calls/nobody", headers=as_("operator")) as answer:
+        body = await answer.json()
+    assert (answer.status, body["statusCode"]) == (404, 6)
+    assert body["statusMessage"] == "no call 'nobody' is running"
+
+
+async def test_passwords_are_not_shown(recorder: Recorder, control: Client, caller: Caller) -> None:
+    """A parameter that is a password is not told to operators."""
+    placed = await caller.plain()
+    await placed.command(None, said={"rp.speechminer_auth": "hush", "custom": "shown"})
+    _, body = await get(control, f"/calls/{placed.uuid}")
+    assert body["parameters"]["custom"] == "shown"
+    assert "hush" not in str(body)
+    await hang_up(placed)
+    await recorder.recording(placed.uuid)
+
+
+async def test_readiness(recorder: Recorder, control: Client) -> None:
+    """Live always; ready with profiles and a capture process, and not while it stops."""
+    assert await text(control, "/livez") == (200, "ok\n")
+    assert await text(control, "/readyz") == (200, "ok\n")
+    recorder.front.reception.open = False
+    assert await text(control, "/readyz") == (503, "the platform is stopping\n")
+    recorder.front.reception.open = True
+    version, recorder.book.version = recorder.book.version, -1
+    assert await text(control, "/readyz") == (503, "no profiles are loaded yet\n")
+    recorder.book.version = version
+
+
+async def test_metrics(recorder: Recorder, control: Client, caller: Caller) -> None:
+    """Open to all; each figure once; calls, legs, SIP, capture, renders and deliveries."""
+    placed = await caller.siprec()
+    found = await metrics(control)
+    assert sample(found, "reclab_calls") == 1
+    assert sample(found, "reclab_legs") == 2
+    assert sample(found, "reclab_sip_dialogs") == 1
+    assert sample(found, "reclab_sip_requests_total") > 0
+    assert sample(found, 'reclab_spool_items{state="capturing"}') == 1
+    assert sample(found, "reclab_capture_deaths_total") == 0
+    families = re.findall(r"^# TYPE (\S+)", found, re.MULTILINE)
+    assert len(families) == len(set(families))
+    await hang_up(placed)
+    await recorder.recording(placed.uuid)
+    await until(lambda: recorder.in_spool() == {})
+    found = await metrics(control)
+    assert sample(found, "reclab_calls") == 0
+    assert sample(found, "reclab_render_recordings_total") >= 1
+    assert sample(found, "reclab_delivery_recordings_total") >= 1
+
+
+async def text(control: Client, path: str) -> tuple[int, str]:
+    async with control.get(path) as answer:
+        return answer.status, await answer.text()
+
+
+async def metrics(control: Client) -> str:
+    status, body = await text(control, "/metrics")
+    assert status == 200
+    return body
+
+
+def sample(found: str, name: str) -> float:
+    [value] = re.findall(rf"^{re.escape(name)} (\S+)$", found, re.MULTILINE)
+    return float(value)

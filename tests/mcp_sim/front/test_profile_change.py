@@ -1,0 +1,88 @@
+"""A profile that changes: running calls keep theirs, the next call has the new one in a second."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from mcp_sim.profiles import ProfileEdition
+from mcp_sim.recording.keyring import SpoolKeyring
+from recording_format.ivr_profile import IvrProfile
+from tests.mcp_sim.front.callers import Placed, calling, hang_up
+from tests.mcp_sim.front.pki import with_options
+from tests.mcp_sim.front.recorder import ENCRYPTED, Recorder, running_recorder, until
+from tests.mcp_sim.front.test_profiles import FakeProcessor, following
+
+CHANNELS = "recordingclient.gvp.config.mpc.record.channels"
+
+
+def renamed(profile: IvrProfile, name: str) -> IvrProfile:
+    return IvrProfile(profile.dbid, name, profile.tenant, profile.sections)
+
+
+async def test_running_call_keeps_its_profile(tmp_path: Path) -> None:
+    """The profile's name and the media type are those in force when the call began."""
+    async with running_recorder(tmp_path) as recorder, calling(recorder.address) as caller:
+        older = await caller.siprec(dbid=ENCRYPTED)
+        changed = renamed(recorder.profile(ENCRYPTED), "changed")
+        with_options(changed, {"recordingclient.type": "audio/mp3", CHANNELS: "mono"})
+        recorder.publish(changed)
+        newer = await caller.siprec(dbid=ENCRYPTED)
+        await hang_up(older, newer)
+        before, after = [await recorder.recording(p.uuid) for p in (older, newer)]
+        assert (before.ivrprofile, before.type) == ("profile 101", "audio/wav")
+        assert (after.ivrprofile, after.type) == ("changed", "audio/mp3")
+        assert before.media_id.endswith(".wav")
+        assert after.media_id.endswith(".mp3")
+
+
+async def test_call_ends_after_its_profile_was_removed(tmp_path: Path) -> None:
+    """A recording whose profile is gone is delivered with the credentials of its beginning."""
+    async with running_recorder(tmp_path) as recorder, calling(recorder.address) as caller:
+        placed = await caller.siprec(dbid=ENCRYPTED)
+        recorder.publish()
+        await hang_up(placed)
+        assert (await recorder.recording(placed.uuid)).ivrprofile == "profile 101"
+
+
+async def test_corrected_password_serves_what_waits(tmp_path: Path) -> None:
+    """A recording that waits for a wrong password is delivered when the profile is corrected."""
+    async with running_recorder(tmp_path) as recorder, calling(recorder.address) as caller:
+        wrong = with_options(
+            recorder.profile(ENCRYPTED), {"recordingclient.httpauthorization": "mcp:wrong"}
+        )
+        recorder.publish(wrong)
+        placed = await caller.siprec(dbid=ENCRYPTED)
+        await hang_up(placed)
+        await until(lambda: recorder.pipeline.deliveries.retries > 0)
+        recorder.publish(recorder.profile(ENCRYPTED))
+        await recorder.recording(placed.uuid)
+
+
+async def test_next_call_has_the_new_profile_within_a_second(tmp_path: Path) -> None:
+    """From the change at the processor to a call that is recorded by it: less than a second."""
+    processor = FakeProcessor()
+    async with running_recorder(tmp_path) as recorder, calling(recorder.address) as caller:
+        processor.edition = ProfileEdition(1000, [recorder.profile(ENCRYPTED)])
+        async with following(recorder.book, processor, tmp_path, SpoolKeyring.generate()):
+            await until(lambda: recorder.book.version == 1000)
+            older = await caller.siprec()
+            changed = renamed(recorder.profile(ENCRYPTED), "changed")
+            began = time.monotonic()
+            await processor.publish(ProfileEdition(1001, [changed]))
+            newer = await caller.siprec()
+            while profile_of(recorder, newer) != "changed":
+                await hang_up(newer)
+                newer = await caller.siprec()
+            assert time.monotonic() - began < 1.0
+        assert profile_of(recorder, older) == "profile 101"
+        await hang_up(older, newer)
+        assert (await recorder.recording(older.uuid)).ivrprofile == "profile 101"
+        assert (await recorder.recording(newer.uuid)).ivrprofile == "changed"
+
+
+def profile_of(recorder: Recorder, placed: Placed) -> str:
+    """The profile of a running call."""
+    call = recorder.front.calls.get(placed.uuid)
+    assert call is not None
+    return call.plan.profile

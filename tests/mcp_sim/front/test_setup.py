@@ -1,0 +1,338 @@
+"""Calls that are set up while something else happens to them: nothing doubles, nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mcp_sim import call as call_module
+from mcp_sim import conversation as conversation_module
+from mcp_sim.calls import new_call_uuid
+from mcp_sim.recording.capture_client import (
+    CaptureDiedError,
+    CaptureDiskError,
+    CaptureFullError,
+    CaptureTimeoutError,
+)
+from mcp_sim.recording.plan import LegsPlaced, Paused, Started
+from mcp_sim.sip import CallRefused
+from tests.mcp_sim.front.callers import TWO, Caller, Placed, Stream, calling, hang_up, sdp
+from tests.mcp_sim.front.fake_capture import Desk, front_desk
+from tests.mcp_sim.front.phone import Phone, phone
+from tests.mcp_sim.front.recorder import until
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with front_desk(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def caller(desk: Desk) -> AsyncIterator[Caller]:
+    async with calling(desk.address) as far_end:
+        yield far_end
+
+
+@pytest.mark.parametrize("step", ["open_call", "open_leg", "event"])
+async def test_cancel_leaves_nothing(desk: Desk, step: str) -> None:
+    """A CANCEL at any moment of the set-up: 487, and no call, item or open journal remains."""
+    let_go = desk.capture.hold(step)
+    async with phone(desk.address) as far_end:
+        await far_end.invite(sdp(Stream()))
+        await desk.reached(step)
+        await far_end.cancel()
+        assert (await far_end.final("INVITE"))[0] == 487
+        await far_end.ack()
+    let_go.set()
+    await desk.idle()
+    assert len(desk.calls) == 0
+    assert desk.in_spool == []
+    assert desk.captured == []
+    assert desk.capture.count("close_call") == 1
+    assert desk.refusals.newest == []
+
+
+async def test_two_parties_at_once_open_one_journal(desk: Desk, caller: Caller) -> None:
+    """INVITEs of a conference that come while its journal is being opened join it."""
+    let_go = desk.capture.hold("open_call")
+    uuid = new_call_uuid()
+    parties = [asyncio.create_task(caller.gir(uuid, dn, uuid=uuid)) for dn in ("1", "2", "3")]
+    await until(lambda: desk.sip.open_calls == 3)
+    let_go.set()
+    await hang_up(*await asyncio.gather(*parties))
+    await desk.idle()
+    assert desk.capture.count("open_call") == 1
+    assert desk.capture.count("open_leg") == 3
+    assert len(desk.captured) == 1
+
+
+async def test_first_party_leaves_while_the_second_is_set_up(desk: Desk, caller: Caller) -> None:
+    """The recording goes on with the second party and ends with it."""
+    uuid = new_call_uuid()
+    first = await caller.gir(uuid, "1", uuid=uuid)
+    let_go = desk.capture.hold("open_leg")
+    second = asyncio.create_task(caller.gir(uuid, "2", uuid=uuid))
+    await desk.reached("open_leg", 2)
+    await hang_up(first)
+    let_go.set()
+    placed = await second
+    [call] = desk.calls.running
+    assert desk.captured == []
+    await until(lambda: [leg.closed for leg in call.legs.all] == [True, False])
+    await hang_up(placed)
+    await desk.idle()
+    assert desk.captured == [call.item]
+
+
+async def test_first_party_fails_while_the_second_waits(desk: Desk, caller: Caller) -> None:
+    """A party that cannot be taken does not take the conference with it."""
+    let_go = desk.capture.hold("open_leg")
+    desk.capture.fail("open_leg", CaptureFullError("no leg is free"))
+    uuid = new_call_uuid()
+    first = asyncio.create_task(caller.gir(uuid, "1", uuid=uuid))
+    await desk.reached("open_leg")
+    second = asyncio.create_task(caller.gir(uuid, "2", uuid=uuid))
+    await until(lambda: desk.sip.open_calls == 2)
+    let_go.set()
+    with pytest.raises(CallRefused) as refused:
+        await first
+    assert refused.value.code == 503
+    placed = await second
+    assert desk.calls.running[0].channels == {1: "left"}
+    await hang_up(placed)
+    await desk.idle()
+    assert len(desk.captured) == 1
+
+
+async def test_stop_while_a_party_is_set_up(desk: Desk, caller: Caller) -> None:
+    """Who would join a recording that is being stopped is refused, and may try again."""
+    uuid = new_call_uuid()
+    first = await caller.gir(uuid, "1", uuid=uuid)
+    let_go = desk.capture.hold("open_leg")
+    second = asyncio.create_task(caller.gir(uuid, "2", uuid=uuid))
+    await desk.reached("open_leg", 2)
+    stop = asyncio.create_task(desk.calls.running[0].stop("a test"))
+    await desk.reached("close_call")
+    let_go.set()
+    with pytest.raises(CallRefused) as refused:
+        await second
+    assert (refused.value.code, desk.refusals.newest[0].cause) == (503, "ended")
+    await stop
+    assert (await first.call.wait_ended()).by == "bye"
+    assert len(desk.captured) == 1
+
+
+async def test_stop_before_the_answer(desk: Desk, caller: Caller) -> None:
+    """A call that is stopped before its first 2xx has recorded nothing, and leaves nothing."""
+    let_go = desk.capture.hold("open_call")
+    placing = asyncio.create_task(caller.plain())
+    await desk.reached("open_call")
+    stop = asyncio.create_task(desk.calls.running[0].stop("a test"))
+    let_go.set()
+    with pytest.raises(CallRefused):
+        await placing
+    await stop
+    assert (desk.captured, desk.in_spool) == ([], [])
+
+
+async def test_stop_while_the_last_bye_arrives(desk: Desk, caller: Caller) -> None:
+    """Both end the recording, which is handed on once; both get their answer."""
+    let_go = desk.capture.hold("close_call")
+    placed = await caller.plain()
+    [call] = desk.calls.running
+    await asyncio.gather(placed.call.bye(), _let_go(desk, let_go), call.stop("a test"))
+    await desk.idle()
+    assert desk.captured == [call.item]
+    assert desk.capture.count("close_call") == 1
+
+
+async def test_change_while_the_recording_ends(desk: Desk, caller: Caller) -> None:
+    """A re-INVITE into a recording that was stopped is refused with 488; nothing is opened."""
+    uuid = new_call_uuid()
+    placed = await caller.gir(uuid, "1", uuid=uuid)
+    assert (await placed.command("stop", uuid)).code == 200
+    response = await placed.reinvite(*TWO)
+    assert response.code == 488
+    assert desk.capture.count("open_leg") == 1
+    await hang_up(placed)
+
+
+async def test_journal_that_cannot_be_opened(desk: Desk, caller: Caller) -> None:
+    """A disk that refuses: 503 with Retry-After and the reason; nothing is left behind."""
+    desk.capture.fail("open_call", CaptureDiskError("the disk is full"))
+    with pytest.raises(CallRefused) as refused:
+        await caller.plain()
+    headers = dict(refused.value.headers)
+    assert (refused.value.code, headers["Retry-After"]) == (503, "5")
+    assert headers["Reason"] == 'SIP;cause=503;text="the disk is full"'
+    await desk.idle()
+    assert (desk.in_spool, desk.captured) == ([], [])
+
+
+async def test_folder_that_is_in_the_way(desk: Desk, caller: Caller) -> None:
+    """A spool that takes no folder: 503; no journal was asked for and none is closed."""
+    (desk.spool.root / "capturing").rmdir()
+    with pytest.raises(CallRefused) as refused:
+        await caller.plain()
+    assert refused.value.code == 503
+    (desk.spool.root / "capturing").mkdir()
+    await hang_up(await caller.plain())
+
+
+async def test_capture_gone_right_behind_the_answer(desk: Desk, caller: Caller) -> None:
+    """When t0 cannot be written, the caller is hung up and what there is is handed on."""
+    desk.capture.fail("event", CaptureDiedError("gone"))  # LegsPlaced refuses the call
+    with pytest.raises(CallRefused):
+        await caller.plain()
+    await desk.idle()
+
+    written: list[object] = []
+    step = desk.capture._step
+
+    async def dies_at_start(name: str, said: object) -> None:
+        written.append(said)
+        if isinstance(said, Started):
+            raise CaptureDiedError("gone")
+        await step(name, said)
+
+    desk.capture._step = dies_at_start  # type: ignore[method-assign]  # one step of a fake
+    placed = await caller.plain()
+    assert (await placed.call.wait_ended()).by == "bye"
+    await desk.idle()
+    assert len(desk.captured) == 1
+    assert any(isinstance(said, LegsPlaced) for said in written)
+    assert desk.refusals.newest[0].status == 503
+    assert len(desk.refusals.newest) == 1  # the second call was taken
+
+
+async def test_journal_that_is_not_closed_in_time(desk: Desk, caller: Caller) -> None:
+    """While somebody may still write to it, a journal is not rendered: it waits in the spool."""
+    desk.capture.fail("close_call", CaptureTimeoutError("no answer"))
+    await hang_up(await caller.plain())
+    await desk.idle()
+    assert desk.captured == []
+    assert len(desk.in_spool) == 1
+
+
+async def test_journal_that_was_not_written_to_its_end(desk: Desk, caller: Caller) -> None:
+    """What a full disk did take is rendered."""
+    desk.capture.fail("close_call", CaptureDiskError("the disk is full"))
+    await hang_up(await caller.plain())
+    await desk.idle()
+    assert len(desk.captured) == 1
+
+
+async def test_limit_holds_for_a_burst(tmp_path: Path) -> None:
+    """Of five INVITEs at once two are taken where two may be; a further party is always taken."""
+    async with front_desk(tmp_path, limit=2) as desk, calling(desk.address) as caller:
+        let_go = desk.capture.hold("open_call")
+        ids = [new_call_uuid() for _ in range(5)]
+        tries = [asyncio.create_task(caller.gir(uuid, "1", uuid=uuid)) for uuid in ids]
+        await until(lambda: len(desk.refusals.newest) == 3)
+        let_go.set()
+        outcomes = await asyncio.gather(*tries, return_exceptions=True)
+        taken = [placed for placed in outcomes if isinstance(placed, Placed)]
+        assert len(taken) == 2
+        refused = [error for error in outcomes if isinstance(error, CallRefused)]
+        assert {error.code for error in refused} == {503}
+        reason = dict(refused[0].headers)["Reason"]
+        assert reason == 'SIP;cause=503;text="the limit of 2 calls is reached"'
+        party = await caller.gir(taken[0].uuid, "2", uuid=taken[0].uuid)
+        await hang_up(*taken, party)
+        await desk.idle()
+        await hang_up(await caller.plain())
+        await desk.idle()
+        assert len(desk.captured) == 3
+
+
+async def test_change_that_is_refused_halfway(desk: Desk, caller: Caller) -> None:
+    """Of two new streams one finds no port: neither is taken, those before go on."""
+    placed = await caller.siprec()
+    [call] = desk.calls.running
+    before = [leg.number for leg in call.legs.open]
+    full = CaptureFullError("no port is free")
+    desk.capture.faults["open_leg"] = [full]
+    response = await placed.reinvite(TWO[0], Stream("2", port=0), Stream("3"), Stream("4"))
+    assert response.code == 503
+    assert response.header("Retry-After") is not None
+    assert [leg.number for leg in call.legs.open] == before
+    let_one = desk.capture.hold("close_leg")
+    let_one.set()
+    step = desk.capture._step
+
+    async def second_fails(name: str, said: object) -> None:
+        await step(name, said)
+        if name == "open_leg" and desk.capture.count("open_leg") == 5:
+            raise full
+
+    desk.capture._step = second_fails  # type: ignore[method-assign]  # one step of a fake
+    response = await placed.reinvite(*TWO, Stream("3"), Stream("4"))
+    assert response.code == 503
+    assert [leg.number for leg in call.legs.open] == before
+    assert desk.capture.count("close_leg") == 1
+    await hang_up(placed)
+
+
+async def test_pause_that_was_not_written(desk: Desk, caller: Caller) -> None:
+    """A pause that capture did not take is an error for who asked, and is no pause; the next is."""
+    placed = await caller.plain()
+    [call] = desk.calls.running
+    desk.capture.fail("event", CaptureTimeoutError("no answer"))
+    assert (await placed.command("pause")).code == 500
+    assert not call.paused
+    assert (await placed.command("pause")).code == 200
+    await until(lambda: call.paused)
+    assert len(desk.capture.events(Paused)) == 2
+    await hang_up(placed)
+
+
+async def test_caller_that_answers_no_bye(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop does not wait for a caller who is gone; the recording is complete before."""
+    monkeypatch.setattr(call_module, "_HANG_UP_SECONDS", 0.05)
+    monkeypatch.setattr(conversation_module, "_HANG_UP_SECONDS", 0.05)
+    async with phone(desk.address) as far_end:
+        await answered(far_end)
+        [call] = desk.calls.running
+        async with asyncio.timeout(5):
+            await call.stop("a test")
+        assert desk.captured == [call.item]
+
+
+async def test_end_while_a_call_waits_for_its_segment(desk: Desk, caller: Caller) -> None:
+    """An INVITE behind the last BYE waits until the earlier journal is closed, under one id."""
+    uuid = new_call_uuid()
+    placed = await caller.plain(uuid=uuid)
+    let_go = desk.capture.hold("event")  # the conversation is busy when the BYE arrives
+    busy = asyncio.create_task(placed.command("pause"))
+    await until(lambda: bool(desk.capture.events(Paused)))
+    await placed.call.bye()
+    next_one = asyncio.create_task(caller.plain(uuid=uuid))
+    await until(lambda: len(desk.calls.running) == 1 and desk.calls.running[0].ended is not None
+                and desk.calls.begun == 2)  # fmt: skip
+    assert desk.capture.count("open_call") == 1
+    let_go.set()
+    second = await next_one
+    assert [name for name, _ in desk.capture.asked if name in ("open_call", "close_call")] == [
+        "open_call", "close_call", "open_call"
+    ]  # fmt: skip
+    assert desk.calls.running[0].id == uuid
+    await hang_up(second)
+    await desk.idle()
+    await asyncio.gather(busy, return_exceptions=True)
+    assert [item.partition("-")[0] for item in desk.captured] == [uuid, uuid]
+
+
+async def answered(far_end: Phone) -> None:
+    """Have a call taken."""
+    await far_end.invite(sdp(Stream()))
+    assert (await far_end.final())[0] == 200
+    await far_end.ack()
+
+
+async def _let_go(desk: Desk, gate: asyncio.Event) -> None:
+    await desk.reached("close_call")
+    gate.set()
