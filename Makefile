@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := recording_format service_shell mcp_sim webdav_store recording_processor crypto_server reclab tests
-# At a terminal the demo stays up until Ctrl-C; in a script it ends and says whether all was well.
-DEMO := --calls 8 --seconds 6 $(shell [ -t 1 ] || echo --exit)
+DEMO := --calls 8 --seconds 6
 
 .PHONY: demo test check format bench clean
 
+# At a terminal the demo stays up until Ctrl-C; in a script it ends and says whether all was well.
 demo: $(STAMP)
-	$(BIN)/reclab demo $(DEMO)
+	@end=; [ -t 1 ] || end=--exit; set -x; $(BIN)/reclab demo $(DEMO) $$end
 
 test: $(STAMP)
 	$(BIN)/pytest $(TESTS)

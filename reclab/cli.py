@@ -1,37 +1,35 @@
-"""The command line ``reclab``: one room per command, registered here.
+"""The command line ``reclab``: what is wrong with the input or the surroundings is one sentence.
 
-Exit codes: 0 all is well, 1 something was found wrong, 2 the input or the surroundings are.
+Exit codes: 0 all is well, 1 something was found wrong, 2 the input or the surroundings are,
+130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 
-import typer
-
-from reclab.demo_command import demo
-from reclab.export_command import export
-from reclab.load_command import load
-from reclab.prepare_command import prepare
-from reclab.up_command import up
-from reclab.verify_command import verify
+from reclab.stopping import INTERRUPTED
 from service_shell.settings import SettingsError
-
-app = typer.Typer(
-    name="reclab",
-    help="The recording lab: take calls, record, encrypt, store, find, decrypt, and prove it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (up, demo, load, verify, export, prepare):
-    app.command()(command)
 
 
 def main() -> None:
-    """Run the command line; what is wrong with the input is one sentence and exit code 2."""
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show … gets a ?
     try:
+        # Here, because it takes half a second, in which Ctrl-C shall give no traceback either.
+        from reclab.commands import app  # noqa: PLC0415
+
         app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except SettingsError as error:
         sys.stderr.write(f"reclab: {error}\n")
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"reclab: {error.filename}: {(error.strerror or '').lower()}\n")
         sys.exit(2)

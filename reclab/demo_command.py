@@ -7,6 +7,7 @@ import json
 import secrets
 import shlex
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,10 +23,13 @@ from mcp_sim.load.caller import Caller
 from mcp_sim.load.comparison import expected_calls
 from mcp_sim.load.report import LoadReport
 from mcp_sim.load.scenario import Scenario
+from reclab.doors import Ports
 from reclab.lab import DEFAULT_FOLDER, DataOption, Lab
+from reclab.load_command import show_failures
 from reclab.preparation import LabFolder, RecordingOptions
 from reclab.running import running_lab
-from reclab.up_command import Channels, ChannelsOption, FileType, TypeOption, stop_event
+from reclab.stopping import INTERRUPTED, run_until, stop_signals
+from reclab.up_command import Channels, ChannelsOption, FileType, TypeOption
 from reclab.verification import Verdict, Verifier
 from reclab.verify_command import verify_recordings
 from service_shell.accounts import basic_header
@@ -46,34 +50,47 @@ def demo(
     type_: TypeOption = FileType.WAV,
     channels: ChannelsOption = Channels.STEREO,
 ) -> None:
-    """Bring a lab up on free ports, place real calls, and prove every recording.
+    """Bring a lab up, place real calls, and prove every recording.
 
     Shows the calls while they run, each recording with its parties and recipients, the page that
-    plays them, and one line that opens a recording by hand. Then it stays up until Ctrl-C.
+    plays them, and one line that opens a recording by hand. Then it stays up until Ctrl-C. Where
+    the usual ports are taken, free ones are used.
     """
     configure_logging("reclab", LogSettings(level="warning"))
     options = RecordingOptions(type=type_.value, channels=channels.value)
-    if not uvloop.run(_demo(data, options, calls, seconds, end=end)):
-        raise typer.Exit(1)
+    good = uvloop.run(_demo(data, options, calls, seconds, end=end))
+    if not good:
+        raise typer.Exit(INTERRUPTED if good is None else 1)
 
 
 async def _demo(
     data: Path, options: RecordingOptions, calls: int, seconds: float, *, end: bool
-) -> bool:
-    console = Console()
-    stopping = stop_event()
-    async with running_lab(data, options, ephemeral=True, say=console.print) as lab:
-        report = await _place_calls(console, lab, calls, seconds, stopping)
+) -> bool | None:
+    """Return whether all was well, or None when the demo was ended before it was through."""
+    console = Console(highlight=False)
+    stop = stop_signals()
+    up = running_lab(
+        data, options, ports=Ports.USUAL_OR_FREE, say=console.print, hurry=stop.hurried
+    )
+    async with AsyncExitStack() as stack:
+        lab = await run_until(stop.asked, stack.enter_async_context(up))
+        if lab is None:
+            return None
+        report = await _place_calls(console, lab, calls, seconds, stop.asked)
+        if stop.asked.is_set():
+            return None
         console.print("Waiting for the recordings, and proving them …")
-        verdicts = await _prove(lab, report)
+        verdicts = await run_until(stop.asked, _prove(lab, report))
+        if verdicts is None:
+            return None
         _show_recordings(console, verdicts)
         await _show_how_to_listen(console, lab, LabFolder(data), verdicts)
-        good = report.totals.failed == 0 and all(verdict.verified for verdict in verdicts)
+        show_failures(console, report)
         console.print(_summary(report, verdicts))
-        if not end and not stopping.is_set():
+        if not end:
             console.print("The lab stays up. Ctrl-C ends it.")
-            await stopping.wait()
-    return good
+            await stop.asked.wait()
+        return _all_well(report, verdicts)
 
 
 async def _place_calls(
@@ -113,14 +130,15 @@ async def _show_calls(console: Console, lab: Lab) -> None:
 
 
 def _calls_table(calls: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title=f"{len(calls)} calls are being recorded", title_justify="left", box=None)
-    for heading in ("call", "caller", "dialed", "packets left", "packets right"):
-        table.add_column(heading, justify="right" if "packets" in heading else "left")
+    title = f"Calls being recorded: {len(calls)}. RTP packets of the customer and the agent:"
+    table = Table(title=title, title_justify="left", box=None)
+    for heading in ("call", "caller", "dialed", "customer", "agent"):
+        table.add_column(heading, justify="right" if heading in ("customer", "agent") else "left")
     for call in calls:
         packets = {leg["channel"]: leg["packets"] for leg in call["legs"]}
         parameters = call["parameters"]
         table.add_row(
-            call["id"],
+            escape(call["id"]),
             escape(parameters.get("ani", "")),
             escape(parameters.get("dnis", "")),
             str(packets.get("left", "")),
@@ -187,9 +205,12 @@ async def _open_by_hand(lab: Lab, folder: LabFolder, verdict: Verdict) -> str:
     return f"{shlex.join(curl)} && {shlex.join(openssl)}"
 
 
+def _all_well(report: LoadReport, verdicts: Sequence[Verdict]) -> bool:
+    return report.totals.failed == 0 and all(verdict.verified for verdict in verdicts)
+
+
 def _summary(report: LoadReport, verdicts: Sequence[Verdict]) -> str:
     good = sum(verdict.verified for verdict in verdicts)
-    failed = report.totals.failed
     calls = f"{report.totals.completed} of {report.totals.planned} calls went well"
-    colour = "green" if not failed and good == len(verdicts) else "red"
+    colour = "green" if _all_well(report, verdicts) else "red"
     return f"[{colour}]{calls}; {good} of {len(verdicts)} recordings are verified.[/]"

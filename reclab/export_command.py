@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from reclab.lab import DEFAULT_FOLDER, DataOption, load_lab
 from reclab.lab_client import JsonDict, LabClient, LabError, lab_client
@@ -33,10 +34,15 @@ def export(
     """Write one recording as a whole PKCS#7 file, still encrypted.
 
     It opens with the key of any recipient:
-    openssl smime -decrypt -inform DER -in x.bin -inkey KEY.pem -out x.wav
+
+    `openssl smime -decrypt -inform DER -in x.bin -inkey KEY.pem -out x.wav`
     """
+    if out.is_dir() or not out.name:
+        raise SettingsError(f"{out} is a folder: name the file to write")
     size = asyncio.run(_export(data, recording_id, out, media))
-    Console(stderr=True).print(f"Wrote {out} ({size} bytes)")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"Wrote {escape(str(out))} ({size} bytes)"
+    )
 
 
 async def _export(data: Path, recording_id: str, out: Path, media_id: str) -> int:

@@ -80,6 +80,10 @@ class LabClient:
                 if answer.status != 200:
                     raise LabError(f"{url} answered {answer.status}")
                 yield answer
+        except aiohttp.ClientConnectorError as error:
+            raise LabError(
+                f"nothing answers at {error.host}:{error.port} for {url}: is the lab up?"
+            ) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise LabError(f"{url} could not be read: {reason}") from None

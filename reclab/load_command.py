@@ -9,6 +9,7 @@ import asyncio
 import enum
 import secrets
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,8 @@ from mcp_sim.load.caller import Caller, Progress
 from mcp_sim.load.media_client import MediaFailed
 from mcp_sim.load.report import LoadReport, ReportError, write_report
 from mcp_sim.load.scenario import Scenario, ScenarioError
-from reclab.up_command import stop_event
+from reclab.stopping import INTERRUPTED, run_until, stop_signals
+from reclab.target import check_listening
 from service_shell.listening import split_address
 from service_shell.log import LogSettings, configure_logging
 from service_shell.settings import SettingsError
@@ -113,7 +115,8 @@ def load(
 ) -> None:
     """Place calls over real SIP and RTP; each leg speaks a signature that `verify` finds again.
 
-    Ctrl-C ends the open calls with BYE, and the report is written all the same.
+    Ctrl-C ends the open calls with BYE, and the report is written all the same; a second Ctrl-C
+    ends at once, without a report.
     """
     configure_logging("reclab", LogSettings(level="warning"))
     scenario = Scenario(
@@ -133,12 +136,14 @@ def load(
     )
     _check_writable(report)
     result = _run(scenario, split_address(target), transport, audio)
+    if result is None:
+        raise typer.Exit(INTERRUPTED)
     if report is not None:
         try:
             write_report(result, report)
         except ReportError as error:
             raise SettingsError(str(error)) from None
-    summarize(Console(), result)
+    summarize(Console(highlight=False, soft_wrap=True), result)
     if result.totals.failed:
         raise typer.Exit(1)
 
@@ -151,12 +156,15 @@ def _check_writable(report: Path | None) -> None:
 
 def _run(
     scenario: Scenario, target: tuple[str, int], transport: Transport, audio: Path | None
-) -> LoadReport:
-    async def run() -> LoadReport:
-        stopping = stop_event()
-        caller = Caller(scenario, target, transport.value, audio, stopping)
+) -> LoadReport | None:
+    """Return what became of the calls, or None when the run was not left the time for it."""
+
+    async def run() -> LoadReport | None:
+        stop = stop_signals()
+        caller = Caller(scenario, target, transport.value, audio, stop.asked)
+        await check_listening(target, transport.value)
         async with showing(caller.progress, Console(stderr=True)):
-            return await caller.run()
+            return await run_until(stop.hurried, caller.run())
 
     try:
         return uvloop.run(run())
@@ -205,13 +213,16 @@ def summarize(console: Console, report: LoadReport) -> None:
         f"{totals.completed} calls completed, {totals.interrupted} interrupted, "
         f"{totals.failed} failed, {totals.packets} packets sent (seed {report.scenario.seed})"
     )
-    console.print(
-        f"answered in {answer.p50:.1f} ms (median), {answer.p95:.1f} ms (95 %), "
-        f"{answer.max:.1f} ms (longest); latest packet {totals.packet_lag_ms:.1f} ms late"
-    )
-    reasons: dict[str, int] = {}
-    for call in report.calls:
-        if call.result == "failed":
-            reasons[call.reason] = reasons.get(call.reason, 0) + 1
-    for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:_REASONS]:
+    if any(call.answer_ms is not None for call in report.calls):
+        console.print(
+            f"answered in {answer.p50:.1f} ms (median), {answer.p95:.1f} ms (95 %), "
+            f"{answer.max:.1f} ms (longest); latest packet {totals.packet_lag_ms:.1f} ms late"
+        )
+    show_failures(console, report)
+
+
+def show_failures(console: Console, report: LoadReport) -> None:
+    """Print why calls failed, the most frequent reasons first."""
+    reasons = Counter(call.reason for call in report.calls if call.result == "failed")
+    for reason, count in reasons.most_common(_REASONS):
         console.print(f"[red]{count} failed[/]: {escape(reason)}")

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 import tomli_w
 
+from crypto_server.errors import KeystoreError
 from crypto_server.keystore import Keystore
 from reclab.files import make_private_folder, write_private
 from reclab.lab import Lab, User
@@ -47,7 +48,7 @@ class RecordingOptions(msgspec.Struct, frozen=True):
 
 
 class LabPlan(msgspec.Struct, frozen=True):
-    """What was made once for this folder and stays. `keys` maps aliases to key files."""
+    """What was made once for this folder and stays. `keys` maps aliases to files in the folder."""
 
     addresses: Addresses
     passwords: dict[str, str]
@@ -124,7 +125,7 @@ def describe(folder: LabFolder, plan: LabPlan) -> Lab:
         crypto=f"http://{at.crypto}",
         users={role: plan.user(role) for role in PUBLIC_ROLES},
         ca_file=str(folder.ca_file),
-        keys=plan.keys,
+        keys={alias: str(folder.root / file) for alias, file in plan.keys.items()},
         domain=DOMAIN,
         ccid=CCID,
         profile_dbid=PROFILE_DBID,
@@ -172,13 +173,16 @@ def _make_identity(folder: LabFolder, addresses: Addresses) -> LabPlan:
     write_private(folder.ca_file, authority.certificate_pem)
     names = (*PUBLIC_ROLES, *INTERNAL_ROLES, "keystore")
     passwords = {name: secrets.token_urlsafe(18) for name in names}
-    keystore = Keystore.open(folder.keystore, passwords["keystore"])
+    try:
+        keystore = Keystore.open(folder.keystore, passwords["keystore"])
+    except KeystoreError as error:
+        raise SettingsError(f"{folder.plan} is missing, and {error}: remove the folder") from None
     keys: dict[str, str] = {}
     certificates: dict[str, str] = {}
     for number in (1, 2):
         pair = new_recording_certificate(f"Interaction Recording {number}", authority, now)
         alias, key_file = _deploy(folder, keystore, pair, number)
-        keys[alias] = str(key_file)
+        keys[alias] = str(key_file.relative_to(folder.root))  # the folder may be moved
         certificates[alias] = pair.certificate_pem
     return LabPlan(addresses, passwords, keys, certificates)
 

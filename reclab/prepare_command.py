@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reclab.doors import USUAL_ADDRESSES
 from reclab.lab import DEFAULT_FOLDER, LAB_FILE, DataOption, write_lab
 from reclab.preparation import Addresses, LabFolder, RecordingOptions, describe
 from reclab.preparation import prepare as prepare_lab
-from reclab.running import DEFAULT_ADDRESSES
 from reclab.up_command import Channels, ChannelsOption, FileType, TypeOption
+from service_shell.listening import split_address
 
 Address = Annotated[str, typer.Option(help="host:port, as the other services reach it.")]
 
@@ -23,11 +24,11 @@ def prepare(
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
     type_: TypeOption = FileType.WAV,
     channels: ChannelsOption = Channels.STEREO,
-    sip: Address = DEFAULT_ADDRESSES.sip,
-    control: Address = DEFAULT_ADDRESSES.control,
-    store: Address = DEFAULT_ADDRESSES.store,
-    processor: Address = DEFAULT_ADDRESSES.processor,
-    crypto: Address = DEFAULT_ADDRESSES.crypto,
+    sip: Address = USUAL_ADDRESSES.sip,
+    control: Address = USUAL_ADDRESSES.control,
+    store: Address = USUAL_ADDRESSES.store,
+    processor: Address = USUAL_ADDRESSES.processor,
+    crypto: Address = USUAL_ADDRESSES.crypto,
     listen_host: Annotated[
         str, typer.Option(help="Where each service listens, e.g. 0.0.0.0 in a container.")
     ] = "",
@@ -37,9 +38,12 @@ def prepare(
     The settings of each service lie in DIR/etc/NAME.toml: `python -m webdav_store`,
     `recording_processor`, `crypto_server` and `mcp_sim` take them by --config.
     """
+    for address in (sip, control, store, processor, crypto):
+        split_address(address)
     addresses = Addresses(sip=sip, control=control, store=store, processor=processor, crypto=crypto)
     folder = LabFolder(data)
     options = RecordingOptions(type=type_.value, channels=channels.value)
     plan = prepare_lab(folder, addresses, options, listen_host=listen_host)
     write_lab(folder.root, describe(folder, plan))
-    Console(stderr=True).print(f"The lab is prepared: {data}/etc/*.toml and {data}/{LAB_FILE}")
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"The lab is prepared: {data}/etc/*.toml and {data}/{LAB_FILE}")

@@ -31,8 +31,8 @@ class ChildFailed(Exception):
 class Child:
     """One service as a child process: ``python -m <module> --config <file>``.
 
-    `sockets` are descriptors to inherit; `environment` is added to ours; standard error goes to
-    `log`, a file of mode 0600.
+    `inherited` are descriptors that it gets; `environment` is added to ours; standard error goes
+    to `log`, a file of mode 0600.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Child:
         config: Path,
         *,
         log: Path,
-        sockets: Sequence[int] = (),
+        inherited: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._command = (sys.executable, "-m", module, "--config", str(config))
         self._log_path = log
-        self._sockets = tuple(sockets)
+        self._inherited = tuple(inherited)
         self._environment = {
             **os.environ,
             **(environment or {}),
@@ -77,10 +77,11 @@ class Child:
     async def watch(self, on_restart: Callable[[Child], None] | None = None) -> None:
         """Start the child again whenever it ends, until cancelled."""
         pause = _FIRST_PAUSE
-        while self._process is not None:
-            code = await self._process.wait()
+        while True:
+            if self._process is not None:
+                code = await self._process.wait()
+                _log.warning("A service ended, it is started again", child=self.name, code=code)
             self.restarts += 1
-            _log.warning("A service ended and was started again", child=self.name, code=code)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             try:
@@ -91,20 +92,23 @@ class Child:
             if on_restart is not None:
                 on_restart(self)
 
-    async def stop(self, grace: float) -> None:
-        """Ask the child to end, wait `grace` seconds, then kill it."""
+    async def stop(self, grace: float, hurry: asyncio.Event | None = None) -> None:
+        """Ask the child to end; kill it after `grace` seconds, or as soon as `hurry` is set."""
         process = self._process
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), grace)
-        except TimeoutError:
-            _log.warning("A service was killed", child=self.name, grace_seconds=grace)
+        ended = asyncio.create_task(process.wait())
+        hurried = asyncio.create_task((hurry or asyncio.Event()).wait())
+        await asyncio.wait({ended, hurried}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            if not hurried.done():
+                _log.warning("A service was killed", child=self.name, grace_seconds=grace)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+        hurried.cancel()
+        await ended
         self._process = None
 
     async def _spawn(self) -> None:
@@ -117,7 +121,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=descriptor,
                 env=self._environment,
-                pass_fds=self._sockets,
+                pass_fds=self._inherited,
                 # Ctrl-C at the terminal is for us; we end the children in order.
                 start_new_session=True,
             )

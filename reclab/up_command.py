@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
-import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 
+from reclab.doors import Ports
 from reclab.lab import DEFAULT_FOLDER, LAB_FILE, DataOption, Lab
 from reclab.preparation import RecordingOptions
 from reclab.running import running_lab
+from reclab.stopping import run_until, stop_signals
 from service_shell.log import LogSettings, configure_logging
 
 
@@ -52,32 +55,29 @@ def up(
     certificates, keys, passwords, ports and recordings from one start to the next.
     """
     configure_logging("reclab", LogSettings(level="warning"))
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    options = RecordingOptions(type=type_.value, channels=channels.value)
+    ports = Ports.FREE if ephemeral else Ports.USUAL
 
     async def run() -> None:
-        stopping = stop_event()
-        options = RecordingOptions(type=type_.value, channels=channels.value)
-        async with running_lab(data, options, ephemeral=ephemeral, say=console.print) as lab:
-            announce(console, data, lab)
-            await stopping.wait()
+        stop = stop_signals()
+        up = running_lab(data, options, ports=ports, say=console.print, hurry=stop.hurried)
+        async with AsyncExitStack() as stack:
+            lab = await run_until(stop.asked, stack.enter_async_context(up))
+            if lab is not None:
+                announce(console, data, lab)
+                await stop.asked.wait()
 
     uvloop.run(run())
 
 
-def stop_event() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set, in place of ending the process at once."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
-
-
-def announce(console: Console, data: object, lab: Lab) -> None:
+def announce(console: Console, data: Path, lab: Lab) -> None:
     """Tell a person where everything is."""
     console.print(f"\nThe lab is up. SIP calls go to [bold]{lab.sip}[/] (UDP and TCP).")
-    console.print(f"  recordings   {lab.processor}/")
+    console.print(f"  the page     {lab.processor}/   (sign in as {lab.users['listener'].name})")
     console.print(f"  store        {lab.store}")
     console.print(f"  control API  {lab.control}")
     console.print(f"  crypto       {lab.crypto}")
-    console.print(f"Accounts, keys and addresses: {data}/{LAB_FILE}   (Ctrl-C ends the lab)\n")
+    console.print(
+        f"Passwords, keys and addresses: {escape(str(data / LAB_FILE))}   (Ctrl-C ends the lab)\n"
+    )

@@ -57,21 +57,22 @@ def verify(
     allow_foreign: Annotated[
         bool,
         typer.Option(
+            "--allow-foreign",
             help="Recordings without any signature (a phone's, sipp's) count as verified when they "
-            "are stored, sealed and decoded right. Calls of the report must always be signed."
+            "are stored, sealed and decoded right. Calls of the report must always be signed.",
         ),
     ] = False,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for the report's calls to be stored.")
+        float, typer.Option(min=0, help="Seconds to wait for the report's calls to be stored.")
     ] = 30.0,
     offset_ms: Annotated[
-        float, typer.Option(help="Most that the legs may be apart.")
+        float, typer.Option(min=0, help="Most that the legs may be apart.")
     ] = Tolerances().offset_ms,
     missing_ms: Annotated[
-        float, typer.Option(help="Most that may be missing of a leg.")
+        float, typer.Option(min=0, help="Most that may be missing of a leg.")
     ] = Tolerances().missing_ms,
     duration_ms: Annotated[
-        float, typer.Option(help="Most that the file's length may differ from the metadata.")
+        float, typer.Option(min=0, help="Most that the file's length may differ from the metadata.")
     ] = Tolerances().duration_ms,
 ) -> None:
     """Prove recordings: fetched from the store, checked, decrypted, and listened to.
@@ -90,7 +91,10 @@ def verify(
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(verdicts)) + b"\n")
     else:
-        show(Console(width=max(shutil.get_terminal_size().columns, _WIDTH)), verdicts)
+        terminal = shutil.get_terminal_size()
+        # Both sizes are said: with one, Rich takes 80 columns for a terminal that it thinks dumb.
+        width = max(terminal.columns, _WIDTH)
+        show(Console(width=width, height=terminal.lines, highlight=False), verdicts)
     if not verdicts or not all(verdict.verified for verdict in verdicts):
         raise typer.Exit(1)
 

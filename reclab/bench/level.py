@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reclab.bench.sampling import FoundTimes, Sample, sample_recorder
+from reclab.doors import Ports
 from reclab.lab import Lab
 from reclab.preparation import RecordingOptions
 from reclab.running import running_lab
@@ -71,7 +72,7 @@ class LevelResult(NamedTuple):
 async def measure(level: Level, folder: Path) -> LevelResult:
     """Run one level in a fresh lab below `folder`."""
     options = RecordingOptions()
-    async with running_lab(folder / "lab", options, ephemeral=True, say=lambda _: None) as lab:
+    async with running_lab(folder / "lab", options, ports=Ports.FREE, say=lambda _: None) as lab:
         report_file = folder / "load.json"
         load = await _start_load(lab, level, report_file)
         found = FoundTimes(lab)

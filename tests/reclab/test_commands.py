@@ -1,4 +1,4 @@
-"""The commands `load` and `verify`: exit codes, and one sentence for bad input."""
+"""The commands `load`, `verify` and `export`: exit codes, and one sentence for bad input."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 import typer
-from typer.testing import CliRunner
 
 from mcp_sim.load.report import read_report
+from reclab.export_command import export
 from reclab.load_command import load
 from reclab.verify_command import verify
 from service_shell.settings import SettingsError
@@ -27,9 +29,12 @@ def refused(command: Callable[..., None], *arguments: str) -> str:
     """Run a command that must refuse; return its sentence."""
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(command)
-    result = CliRunner().invoke(app, list(arguments))
-    assert isinstance(result.exception, SettingsError), result.output
-    return str(result.exception)
+    try:
+        with pytest.raises(SettingsError) as error:
+            app(list(arguments), standalone_mode=False)
+    finally:
+        structlog.reset_defaults()
+    return str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +46,34 @@ def refused(command: Callable[..., None], *arguments: str) -> str:
         (("--target", "127.0.0.1:9", "--calls", "0"), "--calls must be"),
         (("--target", "127.0.0.1:9", "--hold", "-1"), "--hold must be"),
         (("--target", "127.0.0.1:9", "--caller", "bob"), "--caller 'bob' is not a number"),
-        (("--target", "127.0.0.1:9", "--audio", "/no/such.wav"), "/no/such.wav cannot be read"),
-        (("--target", "127.0.0.1:9", "--audio", __file__), "the file is not a WAV file"),
+        (("--target", "127.0.0.1:9"), "nothing listens at 127.0.0.1, UDP port 9"),
         (("--target", "127.0.0.1:9", "--report", "/no/dir/r.json"), "its folder does not exist"),
     ],
 )
 def test_load_refuses_bad_input(arguments: tuple[str, ...], sentence: str) -> None:
     """Each bad option is one sentence, before any call is placed."""
     assert sentence in refused(load, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("/no/such.wav", "/no/such.wav cannot be read"),
+        (__file__, "the file is not a WAV file"),
+    ],
+)
+def test_load_refuses_bad_audio(file: str, sentence: str) -> None:
+    """A file that is no sound is one sentence, before any call is placed."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as recorder:
+        recorder.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{recorder.getsockname()[1]}"
+        assert sentence in refused(load, "--target", target, "--audio", file)
+
+
+@pytest.mark.parametrize("out", [".", "..", "/tmp", ""])
+def test_export_refuses_a_folder(out: str) -> None:
+    """Where a file is to be written, a folder is refused by name."""
+    assert "is a folder: name the file to write" in refused(export, "ID", "--out", out)
 
 
 @pytest.mark.parametrize(
