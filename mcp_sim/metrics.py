@@ -85,11 +85,13 @@ class PlatformCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all figures."""
-        yield GaugeMetricFamily("reclab_calls", "Recordings in progress", len(self._calls))
-        yield GaugeMetricFamily("reclab_calls_limit", "Most recordings at once", self._calls.limit)
-        yield CounterMetricFamily("reclab_calls_begun", "Recordings begun", self._calls.begun)
+        yield GaugeMetricFamily("reclab_mcp_calls", "Recordings in progress", len(self._calls))
+        yield GaugeMetricFamily(
+            "reclab_mcp_calls_limit", "Most recordings at once", self._calls.limit
+        )
+        yield CounterMetricFamily("reclab_mcp_calls_begun", "Recordings begun", self._calls.begun)
         legs = sum(len(call.legs.open) for call in self._calls.running)
-        yield GaugeMetricFamily("reclab_legs", "Legs of the recordings in progress", legs)
+        yield GaugeMetricFamily("reclab_mcp_legs", "Legs of the recordings in progress", legs)
         yield from self._sip()
         yield from self._capture()
         yield from self._render()
@@ -98,37 +100,39 @@ class PlatformCollector(Collector):
 
     def _sip(self) -> Iterator[Metric]:
         for name, text, read in _SIP_COUNTERS:
-            yield CounterMetricFamily(f"reclab_sip_{name}", text, read(self._agent.counters))
+            yield CounterMetricFamily(f"reclab_mcp_sip_{name}", text, read(self._agent.counters))
         open_now = self._agent.open_calls
-        yield GaugeMetricFamily("reclab_sip_dialogs", "SIP dialogs that are open", open_now)
+        yield GaugeMetricFamily("reclab_mcp_sip_dialogs", "SIP dialogs that are open", open_now)
 
     def _capture(self) -> Iterator[Metric]:
         deaths = self._fleet.deaths
         text = "Capture processes that ended by themselves"
-        yield CounterMetricFamily("reclab_capture_deaths", text, deaths)
+        yield CounterMetricFamily("reclab_mcp_capture_deaths", text, deaths)
         stats = self._fleet.stats
         for name, text, read in _CAPTURE_COUNTERS:
-            yield CounterMetricFamily(f"reclab_capture_{name}", text, sum(map(read, stats)))
+            yield CounterMetricFamily(f"reclab_mcp_capture_{name}", text, sum(map(read, stats)))
         for name, text, read in _CAPTURE_GAUGES:
             worst = max(map(read, stats), default=0.0)
-            yield GaugeMetricFamily(f"reclab_capture_{name}", text, worst)
+            yield GaugeMetricFamily(f"reclab_mcp_capture_{name}", text, worst)
 
     def _render(self) -> Iterator[Metric]:
         stats = self._pipeline.renders
         for name, text, read in _RENDER_COUNTERS:
-            yield CounterMetricFamily(f"reclab_render_{name}", text, read(stats))
+            yield CounterMetricFamily(f"reclab_mcp_render_{name}", text, read(stats))
         running = self._pipeline.rendering
-        yield GaugeMetricFamily("reclab_rendering", "Renders waiting or run", running)
+        yield GaugeMetricFamily("reclab_mcp_rendering", "Renders waiting or run", running)
 
     def _delivery(self) -> Iterator[Metric]:
         stats = self._pipeline.deliveries
         for name, text, read in _DELIVERY_COUNTERS:
-            yield CounterMetricFamily(f"reclab_delivery_{name}", text, read(stats))
+            yield CounterMetricFamily(f"reclab_mcp_delivery_{name}", text, read(stats))
         waiting = stats.waiting + stats.running
-        yield GaugeMetricFamily("reclab_delivering", "Deliveries waiting or run", waiting)
+        yield GaugeMetricFamily("reclab_mcp_delivering", "Deliveries waiting or run", waiting)
 
     def _items(self) -> Metric:
-        family = GaugeMetricFamily("reclab_spool_items", "Recordings by state", labels=["state"])
+        family = GaugeMetricFamily(
+            "reclab_mcp_spool_items", "Recordings by state", labels=["state"]
+        )
         for state in (State.CAPTURING, State.RENDERING, State.READY, State.FAILED):
             family.add_metric([state.value], len(self._spool.items(state)))
         return family

@@ -55,7 +55,7 @@ class Refusals:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._newest: deque[Refusal] = deque(maxlen=_KEPT)
         self._counter = Counter(
-            "reclab_calls_refused", "Calls that were not taken", ["cause"], registry=registry
+            "reclab_mcp_calls_refused", "Calls that were not taken", ["cause"], registry=registry
         )
 
     def add(self, refusal: Refusal) -> None:

@@ -46,10 +46,10 @@ async def sample_recorder(lab: Lab) -> Sample:
     processes = recorder_processes()
     return Sample(
         at=at,
-        packets=value["reclab_capture_packets_total"],
-        capture_cpu=value["reclab_capture_cpu_seconds_total"],
-        rendered_packets=value["reclab_render_packets_total"],
-        render_cpu=value["reclab_render_cpu_seconds_total"],
+        packets=value["reclab_mcp_capture_packets_total"],
+        capture_cpu=value["reclab_mcp_capture_cpu_seconds_total"],
+        rendered_packets=value["reclab_mcp_render_packets_total"],
+        render_cpu=value["reclab_mcp_render_cpu_seconds_total"],
         recorder_cpu=sum(_cpu_seconds(pid) for pid in processes),
         memory_mib=sum(_peak_mib(pid) for pid in processes),
     )

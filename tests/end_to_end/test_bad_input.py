@@ -113,7 +113,7 @@ def test_unusable_certificate(lab: LabUnderTest) -> None:
     assert "expired" in answer()[1] or "not issued" in answer()[1]
     metrics = lab.get(f"{lab.lab['control']}/metrics", None)[1].decode()
     assert re.search(
-        r'reclab_calls_refused_total\{cause="certificate-(expired|untrusted)"\}', metrics
+        r'reclab_mcp_calls_refused_total\{cause="certificate-(expired|untrusted)"\}', metrics
     )
     assert lab.recordings() == []
 

@@ -141,7 +141,7 @@ async def test_refused_calls(recorder: Recorder, control: Client, caller: Caller
     assert (newest["status"], newest["cause"], newest["source"]) == (404, "profile", "127.0.0.1")
     assert newest["call_id"]
     assert newest["at"].startswith("20")
-    assert sample(await metrics(control), 'reclab_calls_refused_total{cause="profile"}') == 2
+    assert sample(await metrics(control), 'reclab_mcp_calls_refused_total{cause="profile"}') == 2
 
 
 @pytest.mark.parametrize("role", ["listener", "mcp"])
@@ -199,21 +199,21 @@ async def test_metrics(recorder: Recorder, control: Client, caller: Caller) -> N
     """Open to all; each figure once; calls, legs, SIP, capture, renders and deliveries."""
     placed = await caller.siprec()
     found = await metrics(control)
-    assert sample(found, "reclab_calls") == 1
-    assert sample(found, "reclab_legs") == 2
-    assert sample(found, "reclab_sip_dialogs") == 1
-    assert sample(found, "reclab_sip_requests_total") > 0
-    assert sample(found, 'reclab_spool_items{state="capturing"}') == 1
-    assert sample(found, "reclab_capture_deaths_total") == 0
+    assert sample(found, "reclab_mcp_calls") == 1
+    assert sample(found, "reclab_mcp_legs") == 2
+    assert sample(found, "reclab_mcp_sip_dialogs") == 1
+    assert sample(found, "reclab_mcp_sip_requests_total") > 0
+    assert sample(found, 'reclab_mcp_spool_items{state="capturing"}') == 1
+    assert sample(found, "reclab_mcp_capture_deaths_total") == 0
     families = re.findall(r"^# TYPE (\S+)", found, re.MULTILINE)
     assert len(families) == len(set(families))
     await hang_up(placed)
     await recorder.recording(placed.uuid)
     await until(lambda: recorder.in_spool() == {})
     found = await metrics(control)
-    assert sample(found, "reclab_calls") == 0
-    assert sample(found, "reclab_render_recordings_total") >= 1
-    assert sample(found, "reclab_delivery_recordings_total") >= 1
+    assert sample(found, "reclab_mcp_calls") == 0
+    assert sample(found, "reclab_mcp_render_recordings_total") >= 1
+    assert sample(found, "reclab_mcp_delivery_recordings_total") >= 1
 
 
 async def text(control: Client, path: str) -> tuple[int, str]:
