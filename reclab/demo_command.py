@@ -131,7 +131,7 @@ async def _show_calls(console: Console, lab: Lab) -> None:
 
 def _calls_table(calls: Sequence[dict[str, Any]]) -> Table:
     title = f"Calls being recorded: {len(calls)}. RTP packets of the customer and the agent:"
-    table = Table(title=title, title_justify="left", box=None)
+    table = Table(title=title, title_justify="left", box=None, min_width=64)
     for heading in ("call", "caller", "dialed", "customer", "agent"):
         table.add_column(heading, justify="right" if heading in ("customer", "agent") else "left")
     for call in calls:

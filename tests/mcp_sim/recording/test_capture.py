@@ -277,6 +277,24 @@ async def test_killed_process_is_noticed_and_leaves_a_readable_journal(tmp_path:
     assert not journal.damage
 
 
+async def test_process_is_gone_only_when_it_writes_no_more(tmp_path: Path) -> None:
+    """A process that ends by itself writes all it has first: only then requests fail."""
+    slow = CaptureOptions(tick=5.0, flush=60.0)
+    async with CaptureClient(slow, log_settings=LogSettings(level="error")) as capture:
+        call = Call(capture, tmp_path)
+        await call.open()
+        call.send(0, 40)
+        capture._writer.write(b"\xff" * 8)  # no message: the process gives up
+        with pytest.raises(CaptureDiedError):
+            await call.end()
+        assert capture.closed.is_set()
+        assert not _alive(capture.pid)
+        _, batches = call.read()
+        assert numbers(batches) == list(range(40))
+        with pytest.raises(CaptureDiedError):
+            await call.end()
+
+
 async def test_packets_are_on_disk_within_tick_and_flush_time(tmp_path: Path) -> None:
     """With the default options, a packet is in the journal at most a second after it came."""
     async with CaptureClient(log_settings=QUIET) as capture:

@@ -201,6 +201,41 @@ def test_journal_that_cannot_be_created_ends_the_call(room: Room) -> None:
     assert len(room.calls) == 0
 
 
+def test_call_closed_before_its_journal_failed_leaves_the_next_one_alone(room: Room) -> None:
+    """A journal that fails late takes neither the process nor a later call of the same id away."""
+    (room.folder / "twice").write_text("a file where a folder should be")
+    room.stop_disk()
+    room.open_call("twice")
+    room.calls.close_call("twice", Ended(9, "bye"), room.outcomes.append)
+    room.workshops["twice"] = Workshop(room.folder / "twice-again")
+    workshop = room.workshops["twice"]
+    room.calls.open_call(
+        workshop.folder, workshop.key, workshop.preamble(), a_plan("twice"), room.outcomes.append
+    )
+    address = room.open_leg("twice")
+    room.disk_goes_on.set()
+    room.settle()
+    assert len(room.calls) == 1
+    room.sender.sendto(bytes(189), address)
+    room.calls.drain()
+    room.calls.close_call("twice", Ended(9, "bye"), room.outcomes.append)
+    room.settle()
+    assert count(room.journal("twice")) == 1
+    [fault] = [str(error) for error in room.outcomes if error]
+    assert fault.endswith("(File exists)")
+
+
+def test_counts_of_closed_legs_are_still_told(room: Room) -> None:
+    """While a call runs, what came on a leg that is closed is not forgotten."""
+    room.open_call("counted")
+    address = room.open_leg("counted")
+    room.open_leg("counted", 1)
+    room.sender.sendto(bytes(189), address)
+    room.calls.close_leg("counted", 0)
+    counts = room.calls.counts()["counted"]
+    assert {leg: told.received for leg, told in counts.items()} == {0: 1, 1: 0}
+
+
 def test_folder_and_journal_are_for_their_owner_only(room: Room) -> None:
     """The folder that is made for a journal has mode 0700, the journal 0600."""
     room.open_call("private")
