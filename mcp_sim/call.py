@@ -157,7 +157,7 @@ class Call:
 
     async def started(self, sent_ns: int) -> None:
         """A 2xx was sent at `sent_ns` (CLOCK_MONOTONIC); the first one begins the call's clock."""
-        if self.started_wall_ns is None and not self.ending:
+        if self.started_wall_ns is None:
             self.started_wall_ns = time.time_ns() - (time.monotonic_ns() - sent_ns)
             await self._write(Started(sent_ns, self.started_wall_ns))
 

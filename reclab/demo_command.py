@@ -67,7 +67,7 @@ async def _demo(
     data: Path, options: RecordingOptions, calls: int, seconds: float, *, end: bool
 ) -> bool | None:
     """Return whether all was well, or None when the demo was ended before it was through."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     stop = stop_signals()
     up = running_lab(
         data, options, ports=Ports.USUAL_OR_FREE, say=console.print, hurry=stop.hurried
@@ -160,14 +160,13 @@ def _show_recordings(console: Console, verdicts: Sequence[Verdict]) -> None:
         console.print(
             f"[bold]{escape(verdict.id)}[/]  {escape(verdict.caller)} → {escape(verdict.dialed)}  "
             f"{verdict.duration_ms / 1000:.2f} s  {mark}",
-            soft_wrap=True,
         )
         for media in verdict.media:
-            console.print(f"    media      {escape(media.media_id)}", soft_wrap=True)
+            console.print(f"    media      {escape(media.media_id)}")
         for alias in verdict.aliases:
-            console.print(f"    recipient  {escape(alias)}", soft_wrap=True)
+            console.print(f"    recipient  {escape(alias)}")
         for problem in verdict.problems:
-            console.print(f"    [red]problem    {escape(problem)}[/]", soft_wrap=True)
+            console.print(f"    [red]problem    {escape(problem)}[/]")
 
 
 async def _show_how_to_listen(
@@ -180,7 +179,7 @@ async def _show_how_to_listen(
     if recorded is not None:
         line = await _open_by_hand(lab, folder, recorded)
         console.print("\nOpen one by hand, from store and envelope, with OpenSSL:")
-        console.print(f"  {line}\n", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"  {line}\n", markup=False)
 
 
 async def _open_by_hand(lab: Lab, folder: LabFolder, verdict: Verdict) -> str:

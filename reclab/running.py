@@ -28,7 +28,7 @@ from service_shell.accounts import basic_header
 from service_shell.settings import SettingsError
 
 _MCP_GRACE, _SERVICE_GRACE = 40.0, 15.0
-_LONG = 2.0
+_LONG = 3.0
 
 Say = Callable[[str], None]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from mcp_sim.recording.capture_client import (
     CaptureFullError,
     CaptureTimeoutError,
 )
-from mcp_sim.recording.plan import LegsPlaced, Paused, Started
+from mcp_sim.recording.plan import Ended, LegsPlaced, ParametersChanged, Paused, Started
 from mcp_sim.sip import CallRefused
 from tests.mcp_sim.front.callers import TWO, Caller, Placed, Stream, calling, hang_up, sdp
 from tests.mcp_sim.front.fake_capture import Desk, front_desk
@@ -137,6 +139,51 @@ async def test_stop_before_the_answer(desk: Desk, caller: Caller) -> None:
         await placing
     await stop
     assert (desk.captured, desk.in_spool) == ([], [])
+
+
+async def test_stop_while_the_folder_is_made(
+    desk: Desk, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that is on its way when the call is stopped is closed, and not left open."""
+    let_go, create = threading.Event(), desk.spool.create
+    waiting: list[str] = []
+
+    def slow(item: str) -> Path:
+        waiting.append(item)
+        assert let_go.wait(20)
+        return create(item)
+
+    monkeypatch.setattr(desk.spool, "create", slow)
+    placing = asyncio.create_task(caller.plain())
+    await until(lambda: bool(waiting))
+    [call] = desk.calls.running
+    stop = asyncio.create_task(call.stop("a test"))
+    await until(lambda: call.ending)
+    let_go.set()
+    with pytest.raises(CallRefused):
+        await placing
+    await stop
+    assert [step for step, _ in desk.capture.asked] == ["open_call", "close_call"]
+    assert desk.in_spool == []
+
+
+async def test_stop_right_before_the_answer(desk: Desk, caller: Caller) -> None:
+    """A party whose 2xx crosses the stop is hung up again."""
+    uuid = new_call_uuid()
+    first = await caller.gir(uuid, "1", uuid=uuid)
+    let_go = desk.capture.hold("event")
+    placing = asyncio.create_task(caller.gir(uuid, "2", uuid=uuid, said={"ani": "5"}))
+    await until(lambda: len(desk.capture.events(LegsPlaced)) == 2)
+    let_go.set()
+    let_go = desk.capture.hold("event")
+    await until(lambda: bool(desk.capture.events(ParametersChanged)))
+    stop = asyncio.create_task(desk.calls.running[0].stop("a test"))
+    await desk.reached("close_call")
+    let_go.set()
+    second = await placing
+    assert (await second.call.wait_ended()).by == "bye"
+    assert (await first.call.wait_ended()).by == "bye"
+    await stop
 
 
 async def test_stop_while_the_last_bye_arrives(desk: Desk, caller: Caller) -> None:
@@ -274,6 +321,7 @@ async def test_change_that_is_refused_halfway(desk: Desk, caller: Caller) -> Non
     assert response.code == 503
     assert [leg.number for leg in call.legs.open] == before
     assert desk.capture.count("close_leg") == 1
+    assert [leg.number for leg in call.legs.all] == before
     await hang_up(placed)
 
 
@@ -283,6 +331,7 @@ async def test_pause_that_was_not_written(desk: Desk, caller: Caller) -> None:
     [call] = desk.calls.running
     desk.capture.fail("event", CaptureTimeoutError("no answer"))
     assert (await placed.command("pause")).code == 500
+    await placed.reinvite(Stream())
     assert not call.paused
     assert (await placed.command("pause")).code == 200
     await until(lambda: call.paused)
@@ -310,9 +359,9 @@ async def test_end_while_a_call_waits_for_its_segment(desk: Desk, caller: Caller
     busy = asyncio.create_task(placed.command("pause"))
     await until(lambda: bool(desk.capture.events(Paused)))
     await placed.call.bye()
+    gone_ns = time.monotonic_ns()
     next_one = asyncio.create_task(caller.plain(uuid=uuid))
-    await until(lambda: len(desk.calls.running) == 1 and desk.calls.running[0].ended is not None
-                and desk.calls.begun == 2)  # fmt: skip
+    await until(lambda: desk.calls.begun == 2)
     assert desk.capture.count("open_call") == 1
     let_go.set()
     second = await next_one
@@ -324,6 +373,8 @@ async def test_end_while_a_call_waits_for_its_segment(desk: Desk, caller: Caller
     await desk.idle()
     await asyncio.gather(busy, return_exceptions=True)
     assert [item.partition("-")[0] for item in desk.captured] == [uuid, uuid]
+    first_end = next(said for _, said in desk.capture.asked if isinstance(said, Ended))
+    assert first_end.at_ns <= gone_ns  # the BYE, and not when there was time for it
 
 
 async def answered(far_end: Phone) -> None:
