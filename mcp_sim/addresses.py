@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from mcp_sim.config import CaptureSettings, McpSettings, SipSettings
-from mcp_sim.recording.capture_options import CaptureOptions
+from mcp_sim.recording.capture.options import CaptureOptions
 from service_shell.listening import bind_pair, bind_tcp, bind_udp, display
 from service_shell.settings import SettingsError
 

@@ -24,11 +24,11 @@ from mcp_sim.front import open_front
 from mcp_sim.node import Node
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook, ProfileFeed
-from mcp_sim.recording.backoff import Backoff
-from mcp_sim.recording.delivery import Delivery
+from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.delivery import Delivery
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
-from mcp_sim.recording.render_pool import RenderPool
-from mcp_sim.recording.spool import Spool, SpoolError
+from mcp_sim.recording.render.pool import RenderPool
+from mcp_sim.recording.spool.spool import Spool, SpoolError
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service

@@ -19,7 +19,7 @@ import structlog
 from mcp_sim.invitation import Kind
 from mcp_sim.legs import Leg, Legs
 from mcp_sim.placement import Channel, place_gir, place_siprec
-from mcp_sim.recording.capture_client import CaptureClient, CaptureError, CaptureTimeoutError
+from mcp_sim.recording.capture.client import CaptureClient, CaptureError, CaptureTimeoutError
 from mcp_sim.recording.plan import (
     Ended,
     Event,

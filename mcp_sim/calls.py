@@ -23,11 +23,11 @@ from mcp_sim.invitation import Invitation
 from mcp_sim.node import Node
 from mcp_sim.planning import plan_recording, session_key_bits
 from mcp_sim.recipients import Recipients
-from mcp_sim.recording.capture_client import CaptureClient
-from mcp_sim.recording.journal import seal_session_key
+from mcp_sim.recording.capture.client import CaptureClient
+from mcp_sim.recording.journal.frames import seal_session_key
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import RecordingPlan, SealedBox
-from mcp_sim.recording.spool import Spool, item_name
+from mcp_sim.recording.spool.spool import Spool, item_name
 from recording_format.envelope import encode_recipients, wrap_session_key
 from recording_format.ivr_profile import IvrProfile
 from recording_format.session_key import SessionKey

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 
-from mcp_sim.recording.capture_client import CaptureClient, CaptureError
-from mcp_sim.recording.capture_messages import CaptureStats
-from mcp_sim.recording.capture_options import CaptureOptions
+from mcp_sim.recording.capture.client import CaptureClient, CaptureError
+from mcp_sim.recording.capture.messages import CaptureStats
+from mcp_sim.recording.capture.options import CaptureOptions
 from service_shell.log import LogSettings
 
 _log = structlog.get_logger()

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from mcp_sim.call import Call
 from mcp_sim.calls import Calls
 from mcp_sim.legs import Leg
-from mcp_sim.recording.capture_messages import CaptureStats, LegCounts
+from mcp_sim.recording.capture.messages import CaptureStats, LegCounts
 from mcp_sim.refusals import Refusals
 from recording_format.media_file import is_secret_parameter
 from service_shell.accounts import Accounts

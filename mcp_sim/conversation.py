@@ -16,7 +16,7 @@ import structlog
 from mcp_sim.call import Call, CallOverError, Dialog, TooManyParametersError
 from mcp_sim.invitation import Invitation, clean_parameters
 from mcp_sim.negotiation import OUR_LINE, Negotiation, read_change
-from mcp_sim.recording.capture_client import CaptureError
+from mcp_sim.recording.capture.client import CaptureError
 from mcp_sim.refusals import quotable
 from mcp_sim.sip import (
     Acked,

@@ -12,9 +12,9 @@ import msgspec
 
 from mcp_sim.calls import PROFILE_PURPOSE
 from mcp_sim.profiles import ProfileBook
-from mcp_sim.recording.delivery import DeliveryCredentials
+from mcp_sim.recording.delivery.delivery import DeliveryCredentials
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
-from mcp_sim.recording.spool_item import SpoolItem
+from mcp_sim.recording.spool.item import SpoolItem
 from recording_format.ivr_profile import IvrProfile
 
 

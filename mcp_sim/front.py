@@ -17,7 +17,7 @@ from mcp_sim.metrics import PlatformCollector
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook
 from mcp_sim.reception import Reception
-from mcp_sim.recording.spool import Spool
+from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import AgentLimits, SipAgent
 

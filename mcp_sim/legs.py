@@ -15,7 +15,7 @@ import structlog
 
 from mcp_sim.invitation import address_user
 from mcp_sim.placement import Channel, PlacedLeg
-from mcp_sim.recording.capture_client import CaptureClient, CaptureError, CaptureFullError
+from mcp_sim.recording.capture.client import CaptureClient, CaptureError, CaptureFullError
 from mcp_sim.recording.plan import MAX_LEGS, LegOpened
 from mcp_sim.sip.offer_answer import AudioLine
 from mcp_sim.sip.siprec import RecordingSession

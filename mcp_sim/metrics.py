@@ -11,11 +11,11 @@ from prometheus_client.registry import Collector
 from mcp_sim.calls import Calls
 from mcp_sim.capture_fleet import CaptureFleet
 from mcp_sim.pipeline import Pipeline
-from mcp_sim.recording.capture_messages import CaptureStats
-from mcp_sim.recording.delivery import DeliveryStats
-from mcp_sim.recording.render_pool import RenderStats
-from mcp_sim.recording.spool import Spool
-from mcp_sim.recording.spool_folders import State
+from mcp_sim.recording.capture.messages import CaptureStats
+from mcp_sim.recording.delivery.delivery import DeliveryStats
+from mcp_sim.recording.render.pool import RenderStats
+from mcp_sim.recording.spool.folders import State
+from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.sip import SipAgent
 from mcp_sim.sip.user_agent import Counters
 

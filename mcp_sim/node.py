@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from mcp_sim.recording.durable import write_file
+from mcp_sim.recording.spool.durable import write_file
 from recording_format.names import MediaSerial
 from service_shell.settings import SettingsError
 

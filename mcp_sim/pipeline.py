@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from mcp_sim.recording.backoff import Backoff
-from mcp_sim.recording.delivery import Delivery, DeliveryStats
-from mcp_sim.recording.render_pool import RenderPool, RenderStats
-from mcp_sim.recording.spool import Spool
-from mcp_sim.recording.spool_folders import State
+from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.delivery import Delivery, DeliveryStats
+from mcp_sim.recording.render.pool import RenderPool, RenderStats
+from mcp_sim.recording.spool.folders import State
+from mcp_sim.recording.spool.spool import Spool
 
 _log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ import aiohttp
 import msgspec
 import structlog
 
-from mcp_sim.recording.durable import write_file
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
 from mcp_sim.recording.plan import SealedBox
+from mcp_sim.recording.spool.durable import write_file
 from recording_format.certificates import RecordingCertificate
 from recording_format.errors import CertificateError
 from recording_format.ivr_profile import IvrProfile, choose_profile

@@ -19,7 +19,7 @@ from mcp_sim.conversation import Conversation
 from mcp_sim.invitation import Invitation, UnknownBody, read_invitation
 from mcp_sim.profiles import ProfileBook
 from mcp_sim.recipients import CaFiles, RecordingRefused, choose_recipients
-from mcp_sim.recording.capture_client import CaptureError, CaptureFullError
+from mcp_sim.recording.capture.client import CaptureError, CaptureFullError
 from mcp_sim.refusals import CallNotTaken, Refusal, Refusals
 from mcp_sim.sip import IncomingCall
 from mcp_sim.sip.admission import ACCEPT

@@ -17,7 +17,7 @@ SERVICES = ("mcp_sim", "webdav_store", "recording_processor", "crypto_server")
 ROOMS = ("recording_format", "service_shell", *SERVICES, "reclab")
 MAXIMUM_LINES = 400
 NAMELESS = {"util", "utils", "helper", "helpers", "common", "manager", "base", "misc"}
-PURE = ("recording_format", "mcp_sim/recording/timeline.py", "mcp_sim/recording/codec.py")
+PURE = ("recording_format/", "mcp_sim/recording/timeline/", "mcp_sim/recording/journal/frames.py")
 IMPURE_MODULES = {"asyncio", "socket", "subprocess", "aiohttp", "select", "signal"}
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from mcp_sim.recording.plan import SealedBox
-from mcp_sim.recording.spool_folders import State
+from mcp_sim.recording.spool.folders import State
 
 KEY_SIZE = 32
 VARIABLE = "RECLAB_SPOOL_KEYRING"

@@ -18,12 +18,12 @@ from mcp_sim.config import MpcSettings
 from mcp_sim.node import Node
 from mcp_sim.profiles import ProfileBook, ProfileEdition
 from mcp_sim.reception import Reception
-from mcp_sim.recording.capture_client import CaptureClient, CaptureError
-from mcp_sim.recording.capture_options import CaptureOptions
+from mcp_sim.recording.capture.client import CaptureClient, CaptureError
+from mcp_sim.recording.capture.options import CaptureOptions
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import Ended, Event, LegOpened, RecordingPlan, SealedBox
-from mcp_sim.recording.spool import Spool
-from mcp_sim.recording.spool_folders import State
+from mcp_sim.recording.spool.folders import State
+from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import SipAgent
 from recording_format.session_key import SessionKey

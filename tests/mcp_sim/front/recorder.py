@@ -33,13 +33,13 @@ from mcp_sim.front import Front, open_front
 from mcp_sim.node import Node
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook, ProfileEdition
-from mcp_sim.recording.backoff import Backoff
-from mcp_sim.recording.capture_options import CaptureOptions
-from mcp_sim.recording.delivery import Delivery
+from mcp_sim.recording.capture.options import CaptureOptions
+from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.delivery import Delivery
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.render_pool import RenderPool
-from mcp_sim.recording.spool import Spool
-from mcp_sim.recording.spool_folders import State
+from mcp_sim.recording.render.pool import RenderPool
+from mcp_sim.recording.spool.folders import State
+from mcp_sim.recording.spool.spool import Spool
 from recording_format.ivr_profile import IvrProfile
 from recording_format.media_file import MediaFile
 from recording_format.metadata import decode_metadata

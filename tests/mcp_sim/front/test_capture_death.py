@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mcp_sim.calls import new_call_uuid
-from mcp_sim.recording.spool_folders import JOURNAL, State
+from mcp_sim.recording.spool.folders import JOURNAL, State
 from mcp_sim.sip import CallRefused
 from tests.mcp_sim.front.callers import Caller, burst, calling, hang_up, speak
 from tests.mcp_sim.front.recorder import Recorder, channels, recovered, running_recorder, until

@@ -14,9 +14,9 @@ import pytest
 
 from mcp_sim import capture_fleet as fleet_module
 from mcp_sim.capture_fleet import CaptureFleet, capture_fleet
-from mcp_sim.recording.capture_client import CaptureClient, CaptureError
-from mcp_sim.recording.capture_messages import CaptureStats
-from mcp_sim.recording.capture_options import CaptureOptions
+from mcp_sim.recording.capture.client import CaptureClient, CaptureError
+from mcp_sim.recording.capture.messages import CaptureStats
+from mcp_sim.recording.capture.options import CaptureOptions
 from tests.mcp_sim.front.recorder import QUIET, until
 
 OPTIONS = CaptureOptions(tick=0.02, flush=0.05, legs=10)

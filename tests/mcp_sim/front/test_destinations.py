@@ -10,7 +10,7 @@ from mcp_sim.destinations import Destinations
 from mcp_sim.profiles import ProfileBook, ProfileEdition
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import SealedBox
-from mcp_sim.recording.spool_item import SpoolItem
+from mcp_sim.recording.spool.item import SpoolItem
 from recording_format.ivr_profile import IvrProfile
 from tests.mcp_sim.front.pki import profile, with_options
 

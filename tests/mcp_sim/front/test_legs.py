@@ -6,7 +6,7 @@ import pytest
 
 from mcp_sim.legs import Legs
 from mcp_sim.negotiation import read_change
-from mcp_sim.recording.capture_client import CaptureFullError, CaptureRefusedError
+from mcp_sim.recording.capture.client import CaptureFullError, CaptureRefusedError
 from mcp_sim.recording.plan import MAX_LEGS, LegOpened
 from mcp_sim.sip.offer_answer import AudioLine
 from mcp_sim.sip.sdp import PCMU, SessionDescription

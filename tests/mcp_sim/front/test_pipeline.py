@@ -10,11 +10,11 @@ from typing import cast
 import pytest
 
 from mcp_sim.pipeline import Pipeline
-from mcp_sim.recording.backoff import Backoff
-from mcp_sim.recording.delivery import Delivery
-from mcp_sim.recording.render_pool import RenderPool
-from mcp_sim.recording.spool import Spool
-from mcp_sim.recording.spool_folders import State
+from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.delivery import Delivery
+from mcp_sim.recording.render.pool import RenderPool
+from mcp_sim.recording.spool.folders import State
+from mcp_sim.recording.spool.spool import Spool
 from tests.mcp_sim.front.recorder import until
 
 QUICK = Backoff(first=0.001, longest=0.001)

@@ -13,7 +13,7 @@ import pytest
 from mcp_sim import call as call_module
 from mcp_sim import conversation as conversation_module
 from mcp_sim.calls import new_call_uuid
-from mcp_sim.recording.capture_client import (
+from mcp_sim.recording.capture.client import (
     CaptureDiedError,
     CaptureDiskError,
     CaptureFullError,

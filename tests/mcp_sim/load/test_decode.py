@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mcp_sim.load.check import check
 from mcp_sim.load.decode import MediaError, Sound, decode_media
-from mcp_sim.recording.mp3 import Mp3Writer
+from mcp_sim.recording.render.mp3 import Mp3Writer
 from tests.mcp_sim.load.sounds import both_legs, stereo, uuid_of
 from tests.mcp_sim.load.test_wave_file import PCM16, wav
 

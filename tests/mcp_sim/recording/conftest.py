@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.spool import Spool
+from mcp_sim.recording.spool.spool import Spool
 
 from .delivery_scene import Scene, right_credentials
 from .fake_destinations import FakeProcessor, FakeStore, serving

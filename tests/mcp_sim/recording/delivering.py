@@ -8,11 +8,11 @@ from pathlib import Path
 
 import aiohttp
 
-from mcp_sim.recording.backoff import Backoff
-from mcp_sim.recording.delivery import Delivery, DeliveryCredentials
+from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.delivery import Delivery, DeliveryCredentials
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.spool import Spool
-from mcp_sim.recording.spool_item import SpoolItem
+from mcp_sim.recording.spool.item import SpoolItem
+from mcp_sim.recording.spool.spool import Spool
 from service_shell.log import configure_logging
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
-from mcp_sim.recording.backoff import Backoff
-from mcp_sim.recording.delivery import Delivery, DeliveryCredentials
-from mcp_sim.recording.delivery_item import CredentialsOf
+from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.delivery import Delivery, DeliveryCredentials
+from mcp_sim.recording.delivery.item import CredentialsOf
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.render import render
-from mcp_sim.recording.render_messages import RenderSettings
-from mcp_sim.recording.spool import Spool, State
-from mcp_sim.recording.spool_folders import FAILURE, MEDIA
-from mcp_sim.recording.spool_item import Progress, SpoolItem, read_item, read_progress
+from mcp_sim.recording.render.messages import RenderSettings
+from mcp_sim.recording.render.render import render
+from mcp_sim.recording.spool.folders import FAILURE, MEDIA
+from mcp_sim.recording.spool.item import Progress, SpoolItem, read_item, read_progress
+from mcp_sim.recording.spool.spool import Spool, State
 
 from .fake_destinations import ACCOUNT, POST_ACCOUNT, FakeProcessor, FakeStore
 from .recorded_call import course, make_plan, record

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcp_sim.recording.journal import (
+from mcp_sim.recording.journal.frames import (
     HEADER_ONLY,
     PacketColumns,
     Preamble,
@@ -18,7 +18,7 @@ from mcp_sim.recording.journal import (
     new_preamble,
     seal_session_key,
 )
-from mcp_sim.recording.journal_writer import JournalWriter
+from mcp_sim.recording.journal.writer import JournalWriter
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import Ended, Event, LegOpened, LegsPlaced, RecordingPlan, Started
 from recording_format.names import MediaSerial

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from mcp_sim.recording.journal import (
+from mcp_sim.recording.journal.frames import (
     HEADER_ONLY,
     PacketColumns,
     encode_packets,
     new_preamble,
     seal_session_key,
 )
-from mcp_sim.recording.journal_writer import JournalWriter
+from mcp_sim.recording.journal.writer import JournalWriter
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import (
     Ended,
@@ -25,9 +25,9 @@ from mcp_sim.recording.plan import (
     RecordingPlan,
     Started,
 )
-from mcp_sim.recording.spool import Spool, State, item_name
-from mcp_sim.recording.spool_folders import JOURNAL, MEDIA
-from mcp_sim.recording.spool_item import SpoolItem, read_item
+from mcp_sim.recording.spool.folders import JOURNAL, MEDIA
+from mcp_sim.recording.spool.item import SpoolItem, read_item
+from mcp_sim.recording.spool.spool import Spool, State, item_name
 from recording_format.certificates import certificate_alias
 from recording_format.cipher import MediaDecryptor
 from recording_format.envelope import Envelope, encode_recipients, wrap_session_key

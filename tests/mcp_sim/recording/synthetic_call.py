@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mcp_sim.recording.codec import decode
-from mcp_sim.recording.journal import PacketBatch
-from mcp_sim.recording.outline import Leg, Outline
-from mcp_sim.recording.timeline import Timeline
+from mcp_sim.recording.journal.frames import PacketBatch
+from mcp_sim.recording.timeline.codec import decode
+from mcp_sim.recording.timeline.outline import Leg, Outline
+from mcp_sim.recording.timeline.timeline import Timeline
 from recording_format.lab import LegReport
 
 T0 = 50_000_000_000_000

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from mcp_sim.recording.capture import leg_capacity
-from mcp_sim.recording.capture_client import (
+from mcp_sim.recording.capture.client import (
     CaptureClient,
     CaptureDiedError,
     CaptureDiskError,
     CaptureFullError,
     CaptureRefusedError,
 )
-from mcp_sim.recording.capture_options import CaptureOptions
-from mcp_sim.recording.journal import PacketBatch
-from mcp_sim.recording.journal_reader import JournalReader
+from mcp_sim.recording.capture.options import CaptureOptions
+from mcp_sim.recording.capture.process import leg_capacity
+from mcp_sim.recording.journal.frames import PacketBatch
+from mcp_sim.recording.journal.reader import JournalReader
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import (
     Ended,
@@ -311,8 +311,8 @@ async def test_packets_are_on_disk_within_tick_and_flush_time(tmp_path: Path) ->
 FRONT = """
 import asyncio, sys
 from pathlib import Path
-from mcp_sim.recording.capture_client import CaptureClient
-from mcp_sim.recording.capture_options import CaptureOptions
+from mcp_sim.recording.capture.client import CaptureClient
+from mcp_sim.recording.capture.options import CaptureOptions
 from mcp_sim.recording.keyring import SpoolKeyring
 from tests.mcp_sim.recording.journals import Workshop
 from tests.mcp_sim.recording.test_capture import Call, QUIET

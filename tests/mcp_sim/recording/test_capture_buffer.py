@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from mcp_sim.recording.capture_buffer import CallBuffer
-from mcp_sim.recording.journal import PacketBatch, decode_packets
+from mcp_sim.recording.capture.buffer import CallBuffer
+from mcp_sim.recording.journal.frames import PacketBatch, decode_packets
 from tests.mcp_sim.recording.journals import columns
 
 VOICE = b"somebody says a card number" * 6

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mcp_sim.recording.capture_calls import CaptureCalls, RequestRefusedError
-from mcp_sim.recording.capture_disk import DiskThread
-from mcp_sim.recording.capture_options import CaptureOptions
-from mcp_sim.recording.journal import JournalError
-from mcp_sim.recording.journal_reader import JournalReader
+from mcp_sim.recording.capture.calls import CaptureCalls, RequestRefusedError
+from mcp_sim.recording.capture.disk import DiskThread
+from mcp_sim.recording.capture.options import CaptureOptions
+from mcp_sim.recording.journal.frames import JournalError
+from mcp_sim.recording.journal.reader import JournalReader
 from mcp_sim.recording.plan import Ended, LegClosed, LegOpened
 from mcp_sim.rtp.kernel_clock import KernelClock
 from tests.mcp_sim.recording.journals import Workshop, a_plan, largest_file

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from mcp_sim.recording import codec
+from mcp_sim.recording.timeline import codec
 from tests.peers import peer
 
 FFMPEG_NAMES = {"pcmu": "mulaw", "pcma": "alaw"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_sim.recording.delivery import DeliveryCredentials
-from mcp_sim.recording.delivery_errors import DestinationError
-from mcp_sim.recording.spool import State
-from mcp_sim.recording.spool_folders import ITEM
-from mcp_sim.recording.spool_item import SpoolItem
+from mcp_sim.recording.delivery.delivery import DeliveryCredentials
+from mcp_sim.recording.delivery.errors import DestinationError
+from mcp_sim.recording.spool.folders import ITEM
+from mcp_sim.recording.spool.item import SpoolItem
+from mcp_sim.recording.spool.spool import State
 from recording_format.metadata import decode_metadata
 
 from .delivery_scene import PAYLOADS, Scene

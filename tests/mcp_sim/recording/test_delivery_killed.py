@@ -21,10 +21,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.render import render
-from mcp_sim.recording.render_messages import RenderSettings
-from mcp_sim.recording.spool import Spool, State
-from mcp_sim.recording.spool_folders import MEDIA
+from mcp_sim.recording.render.messages import RenderSettings
+from mcp_sim.recording.render.render import render
+from mcp_sim.recording.spool.folders import MEDIA
+from mcp_sim.recording.spool.spool import Spool, State
 from service_shell.accounts import basic_header, hash_password
 from tests.webdav_store.store_process import PASSWORD, StoreProcess
 

@@ -6,8 +6,8 @@ from unittest.mock import patch
 
 import pytest
 
-from mcp_sim.recording.spool import State
-from mcp_sim.recording.spool_folders import ITEM, PROGRESS
+from mcp_sim.recording.spool.folders import ITEM, PROGRESS
+from mcp_sim.recording.spool.spool import State
 
 from .delivery_scene import Scene
 

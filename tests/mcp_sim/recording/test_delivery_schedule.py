@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from mcp_sim.recording.delivery import DeliveryCredentials
-from mcp_sim.recording.render import render
-from mcp_sim.recording.render_messages import RenderSettings
-from mcp_sim.recording.spool import State
-from mcp_sim.recording.spool_folders import ITEM
-from mcp_sim.recording.spool_item import SpoolItem
+from mcp_sim.recording.delivery.delivery import DeliveryCredentials
+from mcp_sim.recording.render.messages import RenderSettings
+from mcp_sim.recording.render.render import render
+from mcp_sim.recording.spool.folders import ITEM
+from mcp_sim.recording.spool.item import SpoolItem
+from mcp_sim.recording.spool.spool import State
 
 from .delivery_scene import Scene
 from .fake_destinations import ACCOUNT, POST_ACCOUNT, silence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_sim.recording.spool import State
-from mcp_sim.recording.spool_folders import MEDIA
+from mcp_sim.recording.spool.folders import MEDIA
+from mcp_sim.recording.spool.spool import State
 
 from .delivery_scene import Scene
 from .fake_destinations import ACCOUNT

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_sim.recording.journal import (
+from mcp_sim.recording.journal.frames import (
     HEADER_SIZE,
     MAX_PAYLOAD,
     BrokenFrameError,

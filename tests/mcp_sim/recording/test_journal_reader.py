@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_sim.recording.journal import (
+from mcp_sim.recording.journal.frames import (
     HEADER_SIZE,
     EmptyJournalError,
     FrameKind,
@@ -14,7 +14,7 @@ from mcp_sim.recording.journal import (
     encode_packets,
     parse_header,
 )
-from mcp_sim.recording.journal_reader import JournalReader
+from mcp_sim.recording.journal.reader import JournalReader
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
 from tests.mcp_sim.recording.journals import (
     EVENTS,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_sim.recording.journal import JournalError, encode_packets
-from mcp_sim.recording.journal_reader import JournalReader
+from mcp_sim.recording.journal.frames import JournalError, encode_packets
+from mcp_sim.recording.journal.reader import JournalReader
 from tests.mcp_sim.recording.journals import Workshop, a_plan, columns, largest_file, some_packets
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mcp_sim.recording.mp3 import Mp3Writer
-from mcp_sim.recording.wav import ContainerError
+from mcp_sim.recording.render.mp3 import Mp3Writer
+from mcp_sim.recording.render.wav import ContainerError
 from tests.peers import peer
 
 SHAPES = [(2, 32), (2, 64), (1, 16), (1, 24), (1, 8), (2, 16)]

@@ -13,11 +13,11 @@ import pytest
 
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import Event, LegClosed, LegOpened, ParametersChanged, Paused, Resumed
-from mcp_sim.recording.render import EmptyRecordingError, RenderError, render
-from mcp_sim.recording.render_messages import RenderSettings
-from mcp_sim.recording.spool import Spool, State
-from mcp_sim.recording.spool_folders import ITEM, JOURNAL, MEDIA
-from mcp_sim.recording.spool_item import read_item, whole_body
+from mcp_sim.recording.render.messages import RenderSettings
+from mcp_sim.recording.render.render import EmptyRecordingError, RenderError, render
+from mcp_sim.recording.spool.folders import ITEM, JOURNAL, MEDIA
+from mcp_sim.recording.spool.item import read_item, whole_body
+from mcp_sim.recording.spool.spool import Spool, State
 from recording_format.envelope import Envelope
 from recording_format.integrity import check_mac
 from recording_format.metadata import decode_metadata

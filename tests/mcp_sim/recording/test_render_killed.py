@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.render_messages import RenderSettings, WorkerOptions
-from mcp_sim.recording.render_process import RenderProcess, WorkerDiedError
-from mcp_sim.recording.spool import Spool, State
-from mcp_sim.recording.spool_folders import JOURNAL
+from mcp_sim.recording.render.messages import RenderSettings, WorkerOptions
+from mcp_sim.recording.render.process import RenderProcess, WorkerDiedError
+from mcp_sim.recording.spool.folders import JOURNAL
+from mcp_sim.recording.spool.spool import Spool, State
 from recording_format.envelope import Envelope
 from service_shell.log import LogSettings
 

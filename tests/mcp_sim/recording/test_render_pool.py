@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from mcp_sim.recording.keyring import SpoolKeyring
-from mcp_sim.recording.render_messages import RenderSettings, WorkerOptions
-from mcp_sim.recording.render_pool import RenderPool
-from mcp_sim.recording.render_process import RenderProcess, WorkerDiedError
-from mcp_sim.recording.spool import Spool, SpoolError, State
-from mcp_sim.recording.spool_folders import CRASHES, FAILURE, JOURNAL
+from mcp_sim.recording.render.messages import RenderSettings, WorkerOptions
+from mcp_sim.recording.render.pool import RenderPool
+from mcp_sim.recording.render.process import RenderProcess, WorkerDiedError
+from mcp_sim.recording.spool.folders import CRASHES, FAILURE, JOURNAL
+from mcp_sim.recording.spool.spool import Spool, SpoolError, State
 from service_shell.log import LogSettings
 
 from .recorded_call import course, make_plan, open_recording, record

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_sim.recording.seal import SealedFile, Sealer
+from mcp_sim.recording.render.seal import SealedFile, Sealer
 from recording_format.cipher import MediaDecryptor
 from recording_format.envelope import Envelope, encode_recipients, wrap_session_key
 from recording_format.integrity import check_mac

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_sim.recording.spool import Spool, SpoolError, State, item_name
-from mcp_sim.recording.spool_folders import FAILURE, ITEM, JOURNAL, MEDIA, PROGRESS
+from mcp_sim.recording.spool.folders import FAILURE, ITEM, JOURNAL, MEDIA, PROGRESS
+from mcp_sim.recording.spool.spool import Spool, SpoolError, State, item_name
 
 from .recorded_call import make_plan
 

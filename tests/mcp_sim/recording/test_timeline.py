@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_sim.recording.timeline import HORIZON, Timeline
+from mcp_sim.recording.timeline.timeline import HORIZON, Timeline
 
 from .synthetic_call import (
     MS,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mcp_sim.recording.journal import PacketBatch
-from mcp_sim.recording.timeline import Timeline
+from mcp_sim.recording.journal.frames import PacketBatch
+from mcp_sim.recording.timeline.timeline import Timeline
 
 from .synthetic_call import MS, T0, call
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mcp_sim.recording.outline import NothingRecordedError, outline
 from mcp_sim.recording.plan import (
     Ended,
     Event,
@@ -19,6 +18,7 @@ from mcp_sim.recording.plan import (
     Resumed,
     Started,
 )
+from mcp_sim.recording.timeline.outline import NothingRecordedError, outline
 
 from .recorded_call import course, make_plan
 from .synthetic_call import MS, SECOND, T0, WALL

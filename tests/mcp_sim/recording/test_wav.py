@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mcp_sim.recording.wav import ContainerError, WavWriter, interleave
+from mcp_sim.recording.render.wav import ContainerError, WavWriter, interleave
 from tests.peers import peer
 
 

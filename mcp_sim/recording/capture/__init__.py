@@ -1,0 +1,1 @@
+"""Receiving: a process of its own that takes datagrams and appends them to journals."""

@@ -1,0 +1,1 @@
+"""Bringing what is ready to its store and its processor, until both have it."""

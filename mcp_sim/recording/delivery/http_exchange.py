@@ -1,0 +1,83 @@
+"""One HTTP exchange of a delivery: what can go wrong on the way becomes a `DeliveryError`."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from mcp_sim.recording.delivery.errors import DestinationError, RefusedError
+from mcp_sim.recording.spool.public_url import public_url
+
+_CONNECT_SECONDS = 10.0
+_SLOWEST_BYTES_PER_SECOND = 100_000
+_LONGEST_RETRY_AFTER = 3600.0
+
+
+class Exchange:
+    """Asks one destination, called `name` in errors. `timeout`: seconds for it to say something."""
+
+    def __init__(self, http: aiohttp.ClientSession, name: str, *, timeout: float) -> None:
+        self._http = http
+        self.name = name
+        self._timeout = timeout
+
+    @asynccontextmanager
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        data: bytes | AsyncIterator[bytes] | None = None,
+        size: int = 0,
+        changes: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Give the answer, whatever its status. `size` bytes may go either way.
+
+        Raises `DestinationError`; it is `unconfirmed` where a request that `changes` something may
+        have arrived. A URL that is none is a `RefusedError`. A user and password in it are not
+        used: they would reach errors, logs and the spool.
+        """
+        url = public_url(url)
+        timeout = aiohttp.ClientTimeout(
+            total=self._timeout + size / _SLOWEST_BYTES_PER_SECOND,
+            sock_connect=min(_CONNECT_SECONDS, self._timeout),
+            sock_read=self._timeout,
+        )
+        try:
+            async with self._http.request(
+                method,
+                url,
+                headers={"Accept-Encoding": "identity", **headers},
+                data=data,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as answer:
+                yield answer
+        except aiohttp.ClientConnectorError as error:
+            reason = _reason(error.os_error)
+            raise DestinationError(f"{self.name} at {url} was not reached: {reason}") from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
+            raise RefusedError(f"{url} is not a URL that {self.name} can have") from None
+        except TimeoutError:
+            message = f"{self.name} at {url} did not answer in time"
+            raise DestinationError(message, unconfirmed=changes) from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            message = f"the connection to {self.name} at {url} was lost ({type(error).__name__})"
+            raise DestinationError(message, unconfirmed=changes) from None
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says; asyncio's own text would repeat the address."""
+    known = error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError)
+    return os.strerror(error.errno or 0).lower() if known else error.strerror or "no connection"
+
+
+def retry_after(answer: aiohttp.ClientResponse) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110 §10.2.3), at most an hour."""
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), _LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() else None

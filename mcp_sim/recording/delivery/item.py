@@ -1,0 +1,172 @@
+"""One item's next try: its result is kept on disk, so that the next process knows it too.
+
+What cannot be delivered for now waits longer each time; what never can is put aside for a person
+to look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+import structlog
+
+from mcp_sim.recording.delivery.attempt import DeliveryAttempt
+from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.errors import BrokenItemError, DeliveryError
+from mcp_sim.recording.delivery.http_exchange import Exchange
+from mcp_sim.recording.delivery.object_body import ObjectBody
+from mcp_sim.recording.delivery.processor_client import ProcessorClient
+from mcp_sim.recording.delivery.store_client import StoreClient
+from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
+from mcp_sim.recording.spool.folders import State
+from mcp_sim.recording.spool.item import (
+    ItemError,
+    Progress,
+    SpoolItem,
+    read_item,
+    read_progress,
+    whole_body,
+    write_progress,
+)
+from mcp_sim.recording.spool.spool import Spool
+from recording_format.metadata import decode_metadata
+
+_log = structlog.get_logger()
+
+
+class DeliveryCredentials(msgspec.Struct, frozen=True):
+    """Names and passwords, None where a destination wants none."""
+
+    storage: tuple[str, str] | None = None
+    processor: tuple[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return "<DeliveryCredentials>"
+
+
+CredentialsOf: TypeAlias = Callable[[SpoolItem], Awaitable[DeliveryCredentials]]
+
+
+class DeliveryStats(msgspec.Struct):
+    """Counted since the start; `waiting` and `running` are now. `fault` is the last one's text."""
+
+    waiting: int = 0
+    running: int = 0
+    delivered: int = 0
+    delivered_bytes: int = 0
+    retries: int = 0
+    failed: int = 0
+    fault: str = ""
+
+
+class ItemDelivery:
+    """Tries items of one spool, one at a time or several at once."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        keyring: SpoolKeyring,
+        credentials: CredentialsOf,
+        *,
+        store: Exchange,
+        processor: Exchange,
+        backoff: Backoff,
+        now: Callable[[], float],
+    ) -> None:
+        self._spool = spool
+        self._keyring = keyring
+        self._credentials = credentials
+        self._store = store
+        self._processor = processor
+        self._backoff = backoff
+        self._now = now
+        self.stats = DeliveryStats()
+
+    async def try_once(self, name: str) -> float | None:
+        """Try an item; return when to try again, None when there is nothing more to be done.
+
+        Raises `OSError` where the spool itself fails.
+        """
+        if await asyncio.to_thread(self._spool.state_of, name) is not State.READY:
+            return None  # it was delivered while somebody listed what is ready
+        folder = self._spool.folder(name, State.READY)
+        progress = await asyncio.to_thread(read_progress, folder)
+        attempt: DeliveryAttempt | None = None
+        try:
+            item = await asyncio.to_thread(read_item, folder)
+            attempt = await self._prepare(folder, item, progress)
+            await attempt.run(await asyncio.to_thread(whole_body, item, self._keyring))
+        except (ItemError, KeyringError) as error:
+            await self._give_up(name, BrokenItemError(str(error)))
+            return None
+        except DeliveryError as error:
+            if error.temporary:
+                return await self._postpone(name, _after(progress, attempt), error)
+            await self._give_up(name, error)
+            return None
+        await asyncio.to_thread(self._spool.finish, name)
+        self.stats.delivered += 1
+        self.stats.delivered_bytes += item.size
+        _log_delivered(name, item, progress)
+        return None
+
+    async def _prepare(self, folder: Path, item: SpoolItem, progress: Progress) -> DeliveryAttempt:
+        credentials = await self._credentials(item)
+        unconfirmed = msgspec.structs.replace(progress, unconfirmed=True)
+        return DeliveryAttempt(
+            item,
+            progress,
+            body=ObjectBody(folder, item, self._keyring),
+            store=StoreClient(self._store, credentials.storage),
+            processor=ProcessorClient(self._processor, credentials.processor),
+            note_unconfirmed=lambda: write_progress(folder, unconfirmed),
+        )
+
+    async def _postpone(self, name: str, progress: Progress, error: DeliveryError) -> float:
+        delay = max(self._backoff.delay(progress.tries), error.retry_after or 0.0)
+        updated = msgspec.structs.replace(progress, next_try=self._now() + delay, fault=str(error))
+        folder = self._spool.folder(name, State.READY)
+        await asyncio.to_thread(write_progress, folder, updated)
+        self.stats.retries += 1
+        self.stats.fault = str(error)
+        seconds = round(delay, 1)
+        _log.warning("A delivery was postponed", item=name, reason=str(error), seconds=seconds)
+        return updated.next_try
+
+    async def _give_up(self, name: str, error: DeliveryError) -> None:
+        await asyncio.to_thread(self._spool.fail, name, str(error))
+        self.stats.failed += 1
+        self.stats.fault = str(error)
+        _log.error("A recording was put aside", item=name, reason=str(error))
+
+
+def _after(progress: Progress, attempt: DeliveryAttempt | None) -> Progress:
+    """Return the progress after a try that failed."""
+    return Progress(
+        tries=progress.tries + 1,
+        unconfirmed=attempt.unconfirmed if attempt else progress.unconfirmed,
+        stored=attempt.stored if attempt else progress.stored,
+    )
+
+
+def _log_delivered(name: str, item: SpoolItem, progress: Progress) -> None:
+    (media,) = decode_metadata(bytes(item.metadata)).media_files
+    legs = media.lab.legs if media.lab else []
+    _log.info(
+        "A recording was delivered",
+        recording_id=item.recording_id,
+        media_id=item.media_id,
+        item=name,
+        tenant=item.tenant,
+        profile=item.profile,
+        milliseconds=media.duration_ms(),
+        packets=sum(leg.packets for leg in legs),
+        lost=sum(leg.lost for leg in legs),
+        recovered=media.lab is not None and media.lab.recovered,
+        size=item.size,
+        tries=progress.tries + 1,
+    )

@@ -1,0 +1,1 @@
+"""From a finished journal to a sealed audio file, in supervised worker processes."""

@@ -1,0 +1,1 @@
+"""Where each packet's samples lie on the call's clock."""
