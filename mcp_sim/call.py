@@ -213,6 +213,8 @@ class Call:
             await self.ended.wait()
             return
         self.ending = True
+        answered = self.started_wall_ns is not None
+        _log.info("A call ended", recording_id=self.id, reason=reason, answered=answered)
         ended = Ended(at_ns or time.monotonic_ns(), reason)
         try:
             async with self._opening:  # a journal that is being opened is not left behind

@@ -203,7 +203,6 @@ class Calls:
             _log.error("An unanswered call was left in the spool", item=call.item, fault=str(error))
         finally:
             self._ending.discard(call)
-            _log.info("A call ended", recording_id=call.id, answered=bool(call.started_wall_ns))
 
     def _all(self) -> list[Call]:
         return [*self._running.values(), *self._ending]

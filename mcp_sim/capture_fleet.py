@@ -1,7 +1,7 @@
 """The capture processes of this platform, watched one by one.
 
-A process that dies is started again at once; whoever had calls on it is told, because what it had
-on disk is all that there is of them.
+A process that dies is started again at once, and one that says nothing any more is killed; whoever
+had calls on it is told, because what it had on disk is all that there is of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from service_shell.log import LogSettings
 _log = structlog.get_logger()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _START_SECONDS = 60.0
+_CHECK_SECONDS, _SILENT_CHECKS = 5.0, 4
+"""A process tells its figures every second. So many checks in a row without any: it hangs. Checks
+are counted, not seconds: a machine that stood still itself finds the figures that wait.
+"""
 _NOW = ("calls", "legs", "buffered_bytes", "worst_tick_lag", "worst_tick", "worst_flush")
 """The fields of `CaptureStats` that say how it is now; all other numbers only grow."""
 
@@ -82,7 +86,7 @@ class CaptureFleet:
                     up.set()
                     pause = _FIRST_PAUSE
                     try:
-                        await client.closed.wait()
+                        await _until_gone(client)
                     finally:
                         self._clients.remove(client)
                 self._bury(group, client)
@@ -128,6 +132,21 @@ async def capture_fleet(
             fleet.cancel_telling()
             for keeper in keepers:
                 keeper.cancel()
+
+
+async def _until_gone(client: CaptureClient) -> None:
+    """Wait for the end of a process; one that hangs is killed."""
+    heard, silent = client.stats, 0
+    while not client.closed.is_set():
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await client.closed.wait()
+        except TimeoutError:
+            silent = silent + 1 if client.stats is heard else 0
+            heard = client.stats
+            if silent == _SILENT_CHECKS:
+                _log.error("A capture process hung and was killed", pid=client.pid)
+                client.kill()
 
 
 async def _all_up(ups: list[asyncio.Event]) -> None:

@@ -161,6 +161,11 @@ class CaptureClient:
         self.calls.discard(recording_id)
         await self._ask(CloseCall(next(self._references), recording_id, ended), _CLOSE_TIMEOUT)
 
+    def kill(self) -> None:
+        """End the process at once; `closed` tells when it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def _start(self) -> None:
         near, far = socket.socketpair()
         with far:
@@ -207,8 +212,7 @@ class CaptureClient:
             await asyncio.wait_for(self._process.wait(), _END_TIMEOUT)
         except TimeoutError:
             log.error("a capture process did not end in time and was killed", pid=self.pid)
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self.kill()
             await self._process.wait()
 
     async def _ask(self, request: Request, within: float | None = None) -> Answer:

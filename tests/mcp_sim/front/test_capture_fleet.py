@@ -62,6 +62,9 @@ class FakeClient(CaptureClient):
         self.pid = len(self.made)
         return self
 
+    def kill(self) -> None:
+        self.closed.set()
+
     async def __aexit__(
         self,
         _kind: type[BaseException] | None,
@@ -128,6 +131,21 @@ async def test_counters_outlive_their_process(clients: type[FakeClient]) -> None
         assert sum(s.legs for s in stats) == 1
         assert max(s.worst_tick_lag for s in stats) == 0.0
         assert not any(s.per_call for s in stats)
+
+
+async def test_process_that_hangs(
+    clients: type[FakeClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that tells no figures any more is killed; one that does is left alone."""
+    monkeypatch.setattr(fleet_module, "_CHECK_SECONDS", 0.02)
+    async with capture_fleet(2, OPTIONS, QUIET, lock=0) as fleet:
+        hangs, lives = clients.made
+        async with asyncio.timeout(20):
+            while not hangs.closed.is_set():
+                lives.stats = CaptureStats(packets=lives.stats.packets + 1)
+                await asyncio.sleep(0.001)
+        assert lives in fleet._clients
+        assert not lives.closed.is_set()
 
 
 async def test_none_is_up() -> None:

@@ -360,6 +360,19 @@ def _alive(pid: int) -> bool:
     return False
 
 
+async def test_process_that_hangs_can_be_killed(tmp_path: Path) -> None:
+    """A process that stands still is gone when it was killed, and its requests fail."""
+    async with CaptureClient(FAST, log_settings=QUIET) as capture:
+        call = Call(capture, tmp_path)
+        await call.open()
+        os.kill(capture.pid, signal.SIGSTOP)
+        ending = asyncio.create_task(call.end())
+        capture.kill()
+        with pytest.raises(CaptureDiedError):
+            await ending
+        assert not _alive(capture.pid)
+
+
 async def test_process_that_cannot_start_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the child ends at once, entering the context says so and leaves nothing behind."""
     program = shutil.which("false")
