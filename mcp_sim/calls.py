@@ -91,6 +91,7 @@ class Calls:
     ) -> None:
         self.limit = limit
         self.begun = 0
+        self.certificates_skipped = 0
         self._facts = facts
         self._fleet = fleet
         self._spool = spool
@@ -149,6 +150,7 @@ class Calls:
         if call.conference:
             self._conferences[call.conference] = call
         self.begun += 1
+        self.certificates_skipped += len(plan.skipped_certificates)
         _log.info("A call began", recording_id=call.id, profile=profile.name, kind=call.kind)
         return call
 

@@ -90,6 +90,9 @@ class PlatformCollector(Collector):
             "reclab_mcp_calls_limit", "Most recordings at once", self._calls.limit
         )
         yield CounterMetricFamily("reclab_mcp_calls_begun", "Recordings begun", self._calls.begun)
+        skipped = self._calls.certificates_skipped
+        text = "Unusable certificates that recordings were made without"
+        yield CounterMetricFamily("reclab_mcp_certificates_skipped", text, skipped)
         legs = sum(len(call.legs.open) for call in self._calls.running)
         yield GaugeMetricFamily("reclab_mcp_legs", "Legs of the recordings in progress", legs)
         yield from self._sip()

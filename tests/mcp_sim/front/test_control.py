@@ -216,6 +216,22 @@ async def test_metrics(recorder: Recorder, control: Client, caller: Caller) -> N
     assert sample(found, "reclab_mcp_delivery_recordings_total") >= 1
 
 
+async def test_skipped_certificates_are_counted(
+    recorder: Recorder, control: Client, caller: Caller
+) -> None:
+    """A recording that is made without an unusable certificate is counted, and marked."""
+    profile = recorder.book.choose(dbid=None, geo_location=None)
+    assert profile is not None
+    profile.sections["gvp.service-parameters"]["lab.skip-unusable"] = "fixed,true"
+    profile.sections["recording-certificates"]["certificates-9"] = "ruined"
+    placed = await caller.plain()
+    assert sample(await metrics(control), "reclab_mcp_certificates_skipped_total") == 1
+    await hang_up(placed)
+    media = await recorder.recording(placed.uuid)
+    assert media.lab is not None
+    assert "certificates-9" in media.lab.skipped_certificates[0]
+
+
 async def text(control: Client, path: str) -> tuple[int, str]:
     async with control.get(path) as answer:
         return answer.status, await answer.text()
