@@ -40,6 +40,8 @@ class MediaClient:
             "mcp_sim.load.media_process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            # Ctrl-C at the terminal is for the caller, which ends the calls first.
+            start_new_session=True,
         )
         self._reading = asyncio.create_task(self._read())
         self._send(self._configure)
