@@ -1,4 +1,4 @@
-"""The platform put together: profiles in front, then calls, renders and deliveries behind them.
+"""The platform put together: profiles, deliveries and renders, then the front that takes calls.
 
 It begins by taking up what an earlier process left in the spool, and ends in order: no new calls,
 running calls finish within the grace period, recordings are sealed and delivered, the rest waits in
