@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 async def run_platform(settings: McpSettings, lifetime: Lifetime) -> None:
     """Run until `lifetime` asks to stop. Raises `SettingsError` for what cannot be used."""
     # Whatever a person can have set wrong is found here, before anything runs.
-    accounts = Accounts(settings.accounts)
+    accounts = Accounts(settings.accounts, tenants_apart=False)
     authorization = settings.processor.authorization()
     with await open_addresses(settings) as addresses, await _open_spool(settings) as spool:
         facts = await asyncio.to_thread(_facts, settings, spool)

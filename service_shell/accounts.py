@@ -19,8 +19,16 @@ import msgspec
 from service_shell.passwords import COST, DIGEST_SIZE, Verifier, hash_password
 from service_shell.settings import SettingsError
 
-__all__ = ["Account", "Accounts", "basic_credentials", "basic_header", "hash_password"]
+__all__ = [
+    "EVERY_TENANT",
+    "Account",
+    "Accounts",
+    "basic_credentials",
+    "basic_header",
+    "hash_password",
+]
 
+EVERY_TENANT = "*"
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED_LIMIT = 1024
 _MAXIMUM_HEADER = 2048
@@ -29,15 +37,29 @@ _MAXIMUM_CREDENTIALS = 1024
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A name, its roles, and its password: as a hash, or in a file that only we can read."""
+    """A name, its roles, and its password: as a hash, or in a file that only we can read.
+
+    `tenants` names the tenants whose recordings, keys and profiles it may reach; ``"*"`` is every
+    tenant.
+    """
 
     name: str
     roles: list[str]
     password_hash: str = ""
     password_file: str = ""
+    tenants: list[str] = msgspec.field(default_factory=lambda: [EVERY_TENANT])
 
     def __repr__(self) -> str:
-        return f"Account(name={self.name!r}, roles={self.roles!r})"
+        return f"Account(name={self.name!r}, roles={self.roles!r}, tenants={self.tenants!r})"
+
+    @property
+    def every_tenant(self) -> bool:
+        """Whether no tenant is closed to it."""
+        return EVERY_TENANT in self.tenants
+
+    def may_reach(self, tenant: str) -> bool:
+        """Return whether what belongs to `tenant` (its name, exactly) is open to this account."""
+        return self.every_tenant or tenant in self.tenants
 
 
 def basic_credentials(authorization: str | None) -> tuple[str, str] | None:
@@ -62,17 +84,25 @@ def basic_header(name: str, password: str) -> str:
 class Accounts:
     """The accounts of one service. `clock` is monotonic seconds.
 
+    A service that cannot keep tenants apart says so (`tenants_apart`), and takes no account that is
+    limited to some.
+
     Raises `SettingsError`, naming the account, when one cannot be used safely.
     """
 
     def __init__(
-        self, accounts: Sequence[Account], *, clock: Callable[[], float] = time.monotonic
+        self,
+        accounts: Sequence[Account],
+        *,
+        tenants_apart: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._accounts: dict[str, tuple[Account, Verifier]] = {}
         for account in accounts:
             if account.name in self._accounts:
                 raise SettingsError(f"account {account.name!r} is named twice")
             _check_name(account.name)
+            _check_tenants(account, tenants_apart)
             self._accounts[account.name] = (account, _verifier(account))
         self._stranger = _stranger([verifier for _, verifier in self._accounts.values()])
         self._key = os.urandom(32)
@@ -116,6 +146,15 @@ class Accounts:
 def _check_name(name: str) -> None:
     if not name or ":" in name or not name.isprintable():
         raise SettingsError(f"account {name!r}: a name has characters, and no colon, among them")
+
+
+def _check_tenants(account: Account, tenants_apart: bool) -> None:
+    if not account.tenants:
+        raise SettingsError(f"account {account.name!r}: `tenants` is empty; say which, or leave it")
+    if not tenants_apart and not account.every_tenant:
+        raise SettingsError(
+            f"account {account.name!r} is limited to tenants, but this service does not know them"
+        )
 
 
 def _verifier(account: Account) -> Verifier:

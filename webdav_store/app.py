@@ -51,7 +51,7 @@ async def run_store(settings: StoreSettings) -> AsyncIterator[str]:
     At the end no connection is accepted any more and running requests get `grace_seconds`.
     Raises `SettingsError` when an account, the folder or the address cannot be used.
     """
-    accounts = Accounts(settings.accounts)
+    accounts = Accounts(settings.accounts, tenants_apart=False)
     root = StoreRoot(Path(settings.root), reserved_bytes=settings.limits.reserved_bytes)
     root.open()
     disk = Disk(read=settings.threads.read, write=settings.threads.write)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from unittest.mock import patch
 
@@ -190,3 +191,32 @@ def test_a_new_password_ends_what_was_remembered(stored: str) -> None:
     after = Accounts([Account("anna", [], password_hash=hash_password("changed"))])
     assert after.remembered(header("anna:pass:word é")) is None
     assert after.check("anna", "pass:word é") is None
+
+
+def test_tenants_of_an_account() -> None:
+    """Without `tenants` an account reaches all of them, else the named ones only, exactly."""
+    anybody, limited = Account("bo", []), Account("ann", [], tenants=["North", "South"])
+    assert anybody.may_reach("North")
+    assert anybody.every_tenant
+    assert [t for t in ("North", "South", "north", "*", "") if limited.may_reach(t)] == [
+        "North",
+        "South",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tenants", "apart", "fault"),
+    [
+        ([], True, "account 'bo': `tenants` is empty; say which, or leave it"),
+        (
+            ["North"],
+            False,
+            "account 'bo' is limited to tenants, but this service does not know them",
+        ),
+    ],
+)
+def test_tenants_that_cannot_be_kept_apart(tenants: list[str], apart: bool, fault: str) -> None:
+    """A limit that nobody would keep to is refused at the start, not forgotten."""
+    account = Account("bo", [], password_hash=hash_password("x"), tenants=tenants)
+    with pytest.raises(SettingsError, match=re.escape(fault)):
+        Accounts([account], tenants_apart=apart)
