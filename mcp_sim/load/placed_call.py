@@ -70,7 +70,8 @@ class PlacedCall:
         try:
             await self._talk()
         except CallRefused as refused:
-            self.status, self.reason = refused.code, f"{refused.code} {refused.reason}"
+            cause = f": {refused.cause}" if refused.cause else ""
+            self.status, self.reason = refused.code, f"{refused.code} {refused.reason}{cause}"
         except (SipError, MediaFailed) as error:
             self.reason = str(error)
         finally:
@@ -100,7 +101,12 @@ class PlacedCall:
                 waiting = []
                 if await self._over_within(line.scenario.stagger):
                     return
-            waiting += await self._invite(invite)
+            dialog = await self._answered(invite)
+            if dialog is None:
+                return
+            self.dialogs.append(dialog)
+            self.status = dialog.status
+            waiting += read_targets(invite, dialog.body)
         self.answered_ns = line.clock.now()
         await self._start(waiting)
         if line.scenario.signalling == "gir":
@@ -108,8 +114,23 @@ class PlacedCall:
             await self.dialogs[0].info(MSML, parameters)
         await self._over_within(line.scenario.hold)
 
-    async def _invite(self, invite: Invite) -> tuple[LegTarget, ...]:
-        dialog = await self.line.agent.invite(
+    async def _answered(self, invite: Invite) -> OutgoingCall | None:
+        """Place an INVITE; None when the run was stopped first: then the INVITE is cancelled."""
+        placing = asyncio.create_task(self._invite(invite))
+        stop = asyncio.create_task(self.line.stopping.wait())
+        try:
+            await asyncio.wait([placing, stop], return_when=asyncio.FIRST_COMPLETED)
+            if placing.done():
+                return placing.result()
+            self.interrupted = True
+            return None
+        finally:
+            for task in (placing, stop):
+                task.cancel()
+            await asyncio.gather(placing, stop, return_exceptions=True)
+
+    async def _invite(self, invite: Invite) -> OutgoingCall:
+        return await self.line.agent.invite(
             self.line.peer,
             uri=invite.uri,
             headers=invite.headers,
@@ -120,9 +141,6 @@ class PlacedCall:
             callee=invite.callee,
             contact_parameters=invite.contact_parameters,
         )
-        self.dialogs.append(dialog)
-        self.status = dialog.status
-        return read_targets(invite, dialog.body)
 
     async def _start(self, targets: list[LegTarget]) -> None:
         await asyncio.sleep(_BREATH)

@@ -58,6 +58,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         _require(0 < self.hold <= LONGEST_HOLD, "--hold must be above 0 and at most a day")
         _require(self.concurrency >= 1, "--concurrency must be at least 1")
         _require(0 <= self.stagger <= LONGEST_HOLD, "--stagger must not be negative")
+        _require(
+            not self.stagger or self.signalling == "gir",
+            "--stagger is for --signalling gir, where each leg has an INVITE of its own",
+        )
         for option, pattern in (
             ("--caller", self.caller),
             ("--dialed", self.dialed),

@@ -11,7 +11,7 @@ import dataclasses
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
@@ -81,6 +81,7 @@ class SipAgent:
         self._calls: dict[Session, IncomingCall | OutgoingCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._placings: Promises[PlacementOutcome] = Promises()
+        self._taken_back: set[asyncio.Event] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -139,6 +140,7 @@ class SipAgent:
     async def close(self, grace: float = 1.0) -> None:
         """Refuse new calls, hang up the open ones, wait at most `grace` seconds, close.
 
+        Calls that were taken back are waited for too, so that their CANCEL still goes out.
         Handlers that still run are cancelled first; one that does not end is logged.
         """
         if self._core is None:
@@ -146,13 +148,17 @@ class SipAgent:
         self._core.accepting = False
         for task in self._tasks:
             task.cancel()
-        hanging = [asyncio.create_task(self._hang_up(call)) for call in self._calls.values()]
-        ending = [*self._tasks, *hanging]
+        ends: list[Coroutine[None, None, object]] = [self._hang_up(c) for c in self._calls.values()]
+        # A CANCEL may still wait for the peer's provisional response.
+        ends += [over.wait() for over in self._taken_back]
+        hanging = [asyncio.create_task(end) for end in ends]
+        ending: list[asyncio.Task[object]] = [*hanging, *self._tasks]
         stuck = (await asyncio.wait(ending, timeout=grace))[1] if ending else set()
-        if not stuck.isdisjoint(self._tasks):
-            log.warning("Handlers of calls did not end", count=len(stuck & self._tasks))
-        for task in hanging:
-            task.cancel()
+        handlers = stuck.difference(hanging)
+        if handlers:
+            log.warning("Handlers of calls did not end", count=len(handlers))
+        for late in hanging:
+            late.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
@@ -191,6 +197,7 @@ class SipAgent:
         route = Route(await self._resolve(target, transport))
         answered, told = self._placings.make()
         placed: list[Placement] = []
+        over = asyncio.Event()
 
         def done(outcome: PlacementOutcome, now: float) -> None:
             # The call has to be known before the peer's next message is looked at.
@@ -198,6 +205,8 @@ class SipAgent:
                 call = OutgoingCall(self, *outcome)
                 self._calls[outcome[0]] = call
             told(outcome, now)
+            over.set()
+            self._taken_back.discard(over)
 
         def start(now: float) -> None:
             host = self.core.sent_by(route)
@@ -221,10 +230,10 @@ class SipAgent:
             async with asyncio.timeout(timeout):
                 outcome = await answered
         except TimeoutError:
-            self._give_up(placed[0], answered)
+            self._give_up(placed[0], answered, over)
             raise CallTimeout(f"the call was not answered within {timeout:g} s") from None
         except asyncio.CancelledError:
-            self._give_up(placed[0], answered)
+            self._give_up(placed[0], answered, over)
             raise
         return self._placed(outcome)
 
@@ -245,10 +254,17 @@ class SipAgent:
             raise TransportFailed("the INVITE could not be sent")
         raise CallTimeout("the peer did not answer the INVITE")
 
-    def _give_up(self, placement: Placement, answered: asyncio.Future[PlacementOutcome]) -> None:
+    def _give_up(
+        self,
+        placement: Placement,
+        answered: asyncio.Future[PlacementOutcome],
+        over: asyncio.Event,
+    ) -> None:
         """Nobody waits for this call any more: take it back, or hang up what just came."""
         if self._core is None:
             return
+        if not over.is_set():
+            self._taken_back.add(over)
         if not answered.cancel() and not answered.cancelled() and not answered.exception():
             outcome = answered.result()
             if isinstance(outcome, tuple) and outcome[0].open:

@@ -14,6 +14,10 @@ SipError
 
 from __future__ import annotations
 
+import re
+
+_REASON_TEXT = re.compile(r';\s*text\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
+
 
 class SipError(Exception):
     """Root of this package's errors; the message is one plain sentence."""
@@ -31,6 +35,15 @@ class CallRefused(CallError):
         self.code = code
         self.reason = reason
         self.headers = headers
+
+    @property
+    def cause(self) -> str:
+        """The text of the peer's ``Reason`` header (RFC 3326), "" when it gave none."""
+        for name, value in self.headers:
+            found = _REASON_TEXT.search(value) if name.lower() == "reason" else None
+            if found:
+                return re.sub(r"\\(.)", r"\1", found[1])
+        return ""
 
 
 class CallTimeout(CallError):

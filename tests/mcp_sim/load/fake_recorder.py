@@ -69,11 +69,15 @@ class Heard:
 class FakeRecorder:
     """Answers calls; `recordings` are its results by call UUID."""
 
-    def __init__(self, *, refuse: int = 0, hang_up_after: float = 0.0) -> None:
+    def __init__(
+        self, *, refuse: int = 0, cause: str = "", hang_up_after: float = 0.0, silent: bool = False
+    ) -> None:
         self.recordings: dict[str, Heard] = {}
         self.requests: list[tuple[str, str]] = []
         self.ended_by: list[str] = []
+        self.rung = asyncio.Event()
         self._refuse, self._hang_up_after = refuse, hang_up_after
+        self._cause, self._silent = cause, silent
         self._transports: list[asyncio.DatagramTransport] = []
         self._agent = SipAgent(user_agent="fake recorder", on_invite=self._on_invite)
 
@@ -100,8 +104,14 @@ class FakeRecorder:
         request = call.request
         uuid = request.header(CALL_UUID) or ""
         self.requests.append((str(request.uri), uuid))
+        self.rung.set()
+        if self._silent:
+            self.ended_by.append((await call.wait_ended()).by)
+            return
         if self._refuse:
-            await call.reject(self._refuse, "No")
+            reason = f'SIP;cause={self._refuse};text="{self._cause}"'
+            headers = [("Reason", reason)] if self._cause else []
+            await call.reject(self._refuse, "No", headers)
             return
         bodies = split_body(request.content_type, request.body)
         assert bodies.sdp is not None

@@ -102,6 +102,30 @@ async def test_refused_calls_fail_with_their_status() -> None:
     assert all(call.legs == () for call in report.calls)
 
 
+async def test_refused_calls_tell_the_recorders_reason() -> None:
+    """What the recorder says in its Reason header reaches the person who placed the calls."""
+    async with FakeRecorder(refuse=503, cause=r"the disk \"sda\" is full").running() as recorder:
+        report = await place(recorder, Scenario(calls=1, hold=1))
+    assert report.calls[0].reason == '503 No: the disk "sda" is full'
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_stop_takes_unanswered_calls_back(transport: TransportName) -> None:
+    """A run that is stopped while nobody answers sends CANCEL at once; nothing has failed."""
+    stopping = asyncio.Event()
+    async with FakeRecorder(silent=True).running() as recorder, asyncio.timeout(20):
+        scenario = Scenario(calls=1, hold=1)
+        caller = Caller(scenario, recorder.address, transport, None, stopping)
+        run = asyncio.create_task(caller.run())
+        await recorder.rung.wait()
+        stopping.set()
+        (call,) = (await run).calls
+        while not recorder.ended_by:
+            await asyncio.sleep(0.01)
+    assert (call.result, call.reason) == ("interrupted", "")
+    assert recorder.ended_by == ["cancel"]
+
+
 async def test_a_recorder_that_hangs_up_makes_a_failed_call() -> None:
     """A call ended from the other side before its time is a failure, with what was sent."""
     async with FakeRecorder(hang_up_after=0.5).running() as recorder:

@@ -53,6 +53,7 @@ def test_patterns_take_the_running_number(pattern: str, number: int, filled: str
         ({"hold": float("nan")}, "--hold must be"),
         ({"concurrency": 0}, "--concurrency"),
         ({"stagger": -1.0}, "--stagger"),
+        ({"stagger": 1.0}, "--stagger is for --signalling gir"),
         ({"caller": "sip:x@y"}, "--caller 'sip:x@y' is not a number"),
         ({"dialed": ""}, "--dialed"),
         ({"profile_dbid": 0}, "--profile-dbid"),
