@@ -177,7 +177,8 @@ class PlacedCall:
 
     async def _hang_up(self, dialog: OutgoingCall) -> None:
         try:
-            await dialog.bye()
+            if not await dialog.bye():
+                self.reason = self.reason or "the recorder did not answer the BYE"
         except SipError as error:
             self.reason = self.reason or f"the BYE failed: {error}"
 

@@ -63,17 +63,19 @@ class Call:
         assert self.ended is not None
         return self.ended
 
-    async def bye(self) -> None:
+    async def bye(self) -> bool:
         """Hang up and wait for the answer; does nothing when the call is over already.
 
-        Before our 2xx is acknowledged the BYE waits for the ACK (RFC 3261 §15).
+        Before our 2xx is acknowledged the BYE waits for the ACK (RFC 3261 §15). Returns False when
+        the peer was silent: for us the call is over all the same.
         """
         if self.ended is not None:
-            return
+            return True
         try:
             await self._ask(self._session.bye)
         except (CallTimeout, TransportFailed):
-            return  # the peer is silent; for us the call is over
+            return False
+        return True
 
     async def reinvite(
         self,

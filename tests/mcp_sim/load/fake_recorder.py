@@ -100,6 +100,10 @@ class FakeRecorder:
                     transport.close()
                 await asyncio.sleep(0)
 
+    async def vanish(self) -> None:
+        """Close every socket without a word, as a killed process does."""
+        await self._agent._transports.close()
+
     async def _on_invite(self, call: IncomingCall) -> None:
         request = call.request
         uuid = request.header(CALL_UUID) or ""

@@ -126,6 +126,19 @@ async def test_a_stop_takes_unanswered_calls_back(transport: TransportName) -> N
     assert recorder.ended_by == ["cancel"]
 
 
+async def test_a_recorder_that_is_gone_before_the_bye() -> None:
+    """A call whose BYE nobody answers has failed, however well it was sent."""
+    async with FakeRecorder().running() as recorder:
+        scenario = Scenario(calls=1, hold=0.6)
+        caller = Caller(scenario, recorder.address, "tcp", None, asyncio.Event())
+        run = asyncio.create_task(caller.run())
+        while not recorder.recordings:
+            await asyncio.sleep(0.01)
+        await recorder.vanish()
+        (call,) = (await run).calls
+    assert (call.result, call.reason) == ("failed", "the recorder did not answer the BYE")
+
+
 async def test_a_recorder_that_hangs_up_makes_a_failed_call() -> None:
     """A call ended from the other side before its time is a failure, with what was sent."""
     async with FakeRecorder(hang_up_after=0.5).running() as recorder:
