@@ -29,7 +29,7 @@ from reclab.load_command import show_failures
 from reclab.preparation import LabFolder, RecordingOptions
 from reclab.running import running_lab
 from reclab.stopping import INTERRUPTED, run_until, stop_signals
-from reclab.up_command import Channels, ChannelsOption, FileType, TypeOption
+from reclab.up_command import ChannelsOption, TypeOption, chosen_options
 from reclab.verification import Verdict, Verifier
 from reclab.verify_command import verify_recordings
 from service_shell.accounts import basic_header
@@ -47,8 +47,8 @@ def demo(
         bool, typer.Option("--exit", help="End after the proof; 1 when anything is wrong.")
     ] = False,
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
-    type_: TypeOption = FileType.WAV,
-    channels: ChannelsOption = Channels.STEREO,
+    type_: TypeOption = None,
+    channels: ChannelsOption = None,
 ) -> None:
     """Bring a lab up, place real calls, and prove every recording.
 
@@ -57,7 +57,7 @@ def demo(
     the usual ports are taken, free ones are used.
     """
     configure_logging("reclab", LogSettings(level="warning"))
-    options = RecordingOptions(type=type_.value, channels=channels.value)
+    options = chosen_options(type_, channels)
     good = uvloop.run(_demo(data, options, calls, seconds, end=end))
     if not good:
         raise typer.Exit(INTERRUPTED if good is None else 1)

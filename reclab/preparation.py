@@ -25,6 +25,9 @@ from service_shell.settings import SettingsError
 TENANT, TENANT_DBID = "Environment", 1
 PROFILE, PROFILE_DBID = "recording", 101
 DOMAIN, CCID, REGION = "lab.example", "5a1f0c3e-0000-4000-8000-00000000c0de", "lab"
+SERVICE_PARAMETERS = "gvp.service-parameters"
+TYPE = "recordingclient.type"
+CHANNELS = "recordingclient.gvp.config.mpc.record.channels"
 PUBLIC_ROLES = ("mcp", "operator", "listener", "admin")
 INTERNAL_ROLES = ("processor", "crypto")
 _PLAN = "lab-plan.json"
@@ -41,10 +44,19 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 class RecordingOptions(msgspec.Struct, frozen=True):
-    """What `reclab up` lets a person choose about the recordings."""
+    """What `reclab up` lets a person choose about the recordings. None: as it was before."""
 
-    type: Literal["wav", "mp3"] = "wav"
-    channels: Literal["stereo", "mono"] = "stereo"
+    type: Literal["wav", "mp3"] | None = None
+    channels: Literal["stereo", "mono"] | None = None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The service parameters that a person chose."""
+        chosen = {TYPE: self.type and f"audio/{self.type}", CHANNELS: self.channels}
+        return {name: f"fixed,{value}" for name, value in chosen.items() if value}
+
+
+FIRST_OPTIONS = RecordingOptions(type="wav", channels="stereo")
 
 
 class LabPlan(msgspec.Struct, frozen=True):
@@ -143,14 +155,14 @@ def profile(folder: LabFolder, plan: LabPlan, options: RecordingOptions) -> dict
         "tenant": {"name": TENANT, "dbid": TENANT_DBID},
         "sections": {
             "gvp.general": {"service-type": "record"},
-            "gvp.service-parameters": {
+            SERVICE_PARAMETERS: {
                 "recordingclient.recdest": f"fixed,{_store_url(plan.addresses)}",
                 "recordingclient.httpauthorization": login,
                 "recordingclient.callrec_dest": f"fixed,{_metadata_url(plan.addresses)}",
                 "recordingclient.callrec_authorization": login,
-                "recordingclient.type": f"fixed,audio/{options.type}",
                 "recordingclient.gvp.config.mpc.mediamgr.CA_file": f"fixed,{folder.ca_file}",
-                "recordingclient.gvp.config.mpc.record.channels": f"fixed,{options.channels}",
+                **FIRST_OPTIONS.parameters,
+                **options.parameters,
             },
             "recording-certificates": certificates,
         },

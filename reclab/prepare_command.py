@@ -12,9 +12,9 @@ from rich.console import Console
 
 from reclab.doors import USUAL_ADDRESSES
 from reclab.lab import DEFAULT_FOLDER, LAB_FILE, DataOption, write_lab
-from reclab.preparation import Addresses, LabFolder, RecordingOptions, describe
+from reclab.preparation import Addresses, LabFolder, describe
 from reclab.preparation import prepare as prepare_lab
-from reclab.up_command import Channels, ChannelsOption, FileType, TypeOption
+from reclab.up_command import ChannelsOption, TypeOption, chosen_options
 from service_shell.listening import split_address
 
 Address = Annotated[str, typer.Option(help="host:port, as the other services reach it.")]
@@ -22,8 +22,8 @@ Address = Annotated[str, typer.Option(help="host:port, as the other services rea
 
 def prepare(
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
-    type_: TypeOption = FileType.WAV,
-    channels: ChannelsOption = Channels.STEREO,
+    type_: TypeOption = None,
+    channels: ChannelsOption = None,
     sip: Address = USUAL_ADDRESSES.sip,
     control: Address = USUAL_ADDRESSES.control,
     store: Address = USUAL_ADDRESSES.store,
@@ -42,7 +42,7 @@ def prepare(
         split_address(address)
     addresses = Addresses(sip=sip, control=control, store=store, processor=processor, crypto=crypto)
     folder = LabFolder(data)
-    options = RecordingOptions(type=type_.value, channels=channels.value)
+    options = chosen_options(type_, channels)
     plan = prepare_lab(folder, addresses, options, listen_host=listen_host)
     write_lab(folder.root, describe(folder, plan))
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)

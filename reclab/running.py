@@ -8,14 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-
+from reclab.deployment import deploy_profile, last_deployed
 from reclab.doors import Doors, Ports, open_doors
 from reclab.files import make_private_folder
 from reclab.folder_lock import lab_lock, services_lock
 from reclab.lab import LAB_FILE, Lab, write_lab
 from reclab.preparation import (
-    PROFILE_DBID,
     LabFolder,
     RecordingOptions,
     describe,
@@ -24,7 +22,6 @@ from reclab.preparation import (
     profile,
 )
 from reclab.supervisor import Child, ChildFailed
-from service_shell.accounts import basic_header
 from service_shell.settings import SettingsError
 
 _MCP_GRACE, _SERVICE_GRACE = 40.0, 15.0
@@ -53,7 +50,7 @@ async def running_lab(
         held.enter_context(lab_lock(folder.root))
         (folder.root / LAB_FILE).unlink(missing_ok=True)
         lock = await held.enter_async_context(services_lock(folder.root, say))
-        kept = load_plan(folder)
+        kept, last = load_plan(folder), last_deployed(folder)
         doors = open_doors(kept.addresses if kept else None, ports, say)
         for door in doors:
             held.enter_context(door)
@@ -63,7 +60,7 @@ async def running_lab(
         lab = describe(folder, plan)
         try:
             await _start(children, say)
-            await _deploy_profile(lab, profile(folder, plan, options))
+            await deploy_profile(lab, last, profile(folder, plan, options), options)
             write_lab(folder.root, lab)
             async with _watched(children):
                 yield lab
@@ -141,22 +138,3 @@ async def _stop(children: list[Child], say: Say, hurry: asyncio.Event) -> None:
         await asyncio.gather(*(service.stop(_SERVICE_GRACE, hurry) for service in services))
     finally:
         hinting.cancel()
-
-
-async def _deploy_profile(lab: Lab, wanted: dict[str, object]) -> None:
-    """Put the profile in force where the catalogue holds another (an earlier start's options)."""
-    admin = lab.users["admin"]
-    headers = {"Authorization": basic_header(admin.name, admin.password)}
-    timeout = aiohttp.ClientTimeout(total=30)
-    try:
-        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
-            url = f"{lab.processor}/lab/profiles"
-            async with http.get(url) as answer:
-                answer.raise_for_status()
-                known = (await answer.json())["profiles"]
-            if wanted in known:
-                return
-            async with http.put(f"{url}/{PROFILE_DBID}", json=wanted) as answer:
-                answer.raise_for_status()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise SettingsError(f"the profile could not be deployed: {error}") from None

@@ -37,17 +37,24 @@ class Channels(enum.StrEnum):
 EphemeralOption = Annotated[
     bool, typer.Option("--ephemeral", help="Take free ports instead of 5060 and 8800 to 8803.")
 ]
-TypeOption = Annotated[FileType, typer.Option("--type", help="The recordings' file type.")]
+TypeOption = Annotated[
+    FileType | None,
+    typer.Option("--type", help="The recordings' file type; at first wav, later as it was."),
+]
 ChannelsOption = Annotated[
-    Channels, typer.Option("--channels", help="stereo: customer left, agent right; mono: mixed.")
+    Channels | None,
+    typer.Option(
+        "--channels",
+        help="stereo: customer left, agent right; mono: mixed. At first stereo, later as it was.",
+    ),
 ]
 
 
 def up(
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
     ephemeral: EphemeralOption = False,
-    type_: TypeOption = FileType.WAV,
-    channels: ChannelsOption = Channels.STEREO,
+    type_: TypeOption = None,
+    channels: ChannelsOption = None,
 ) -> None:
     """Start the whole lab on loopback and keep it up until Ctrl-C or SIGTERM.
 
@@ -56,7 +63,7 @@ def up(
     """
     configure_logging("reclab", LogSettings(level="warning"))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    options = RecordingOptions(type=type_.value, channels=channels.value)
+    options = chosen_options(type_, channels)
     ports = Ports.FREE if ephemeral else Ports.USUAL
 
     async def run() -> None:
@@ -69,6 +76,13 @@ def up(
                 await stop.asked.wait()
 
     uvloop.run(run())
+
+
+def chosen_options(type_: FileType | None, channels: Channels | None) -> RecordingOptions:
+    """Return what a person chose on the command line."""
+    return RecordingOptions(
+        type=type_.value if type_ else None, channels=channels.value if channels else None
+    )
 
 
 def announce(console: Console, data: Path, lab: Lab) -> None:

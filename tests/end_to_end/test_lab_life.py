@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,3 +99,29 @@ def test_killed_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             caller.kill()
             caller.wait()
+
+
+@pytest.mark.slow
+def test_changed_profile_stays(tmp_path: Path) -> None:
+    """What an administrator changed in the lab's profile is there after the next start."""
+    folder = tmp_path / "lab"
+    with lab_up(folder) as lab:
+        profile = profile_of(lab)
+        parameters = profile["sections"]["gvp.service-parameters"]
+        parameters["recordingclient.recdest"] = "fixed,http://127.0.0.1:9/elsewhere"
+        profile["sections"]["mine"] = {"note": "kept"}
+        url = f"{lab.lab['processor']}/lab/profiles/{profile['dbid']}"
+        assert lab.request("PUT", url, "admin", json.dumps(profile).encode())[0] == 200
+    with lab_up(folder, "--type", "mp3") as lab:
+        parameters["recordingclient.type"] = "fixed,audio/mp3"
+        assert profile_of(lab) == profile
+    with lab_up(folder) as lab:
+        assert profile_of(lab) == profile, "a choice stays until the next one"
+
+
+def profile_of(lab: LabUnderTest) -> dict[str, Any]:
+    """The lab's own profile as the processor has it."""
+    status, body = lab.get(f"{lab.lab['processor']}/lab/profiles", "admin")
+    assert status == 200
+    (profile,) = json.loads(body)["profiles"]
+    return dict(profile)
