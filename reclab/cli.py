@@ -10,11 +10,13 @@ import io
 import sys
 
 from reclab.stopping import INTERRUPTED
+from service_shell.descriptors import forbid_core_dumps
 from service_shell.settings import SettingsError
 
 
 def main() -> None:
     """Run the command line."""
+    forbid_core_dumps()  # most commands hold passwords, some hold keys
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show … gets a ?

@@ -38,14 +38,17 @@ def load_settings(
     Raises `SettingsError` for an unreadable file, an unknown setting or a value of the wrong type.
     """
     data = {} if file is None else _read(file)
-    for path, value in _from_environment(prefix, environ):
+    variables = _from_environment(prefix, environ)
+    for path, value in variables.values():
         _put(data, path, value)
     for dotted, override in (overrides or {}).items():
         _put(data, dotted.split("."), override)
     try:
         return msgspec.convert(data, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{file or 'settings'}: {_sentence(str(error))}") from None
+        path, sentence = _fault(str(error))
+        source = _named_by(path, variables) or file or "settings"
+        raise SettingsError(f"{source}: {sentence}") from None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -57,13 +60,25 @@ def _read(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: is not valid TOML ({error})") from None
 
 
-def _from_environment(prefix: str, environ: Mapping[str, str]) -> list[tuple[list[str], object]]:
+def _from_environment(
+    prefix: str, environ: Mapping[str, str]
+) -> dict[str, tuple[list[str], object]]:
+    """Return path and value of each variable, by its name."""
     start = f"RECLAB_{prefix.upper()}__"
-    found: list[tuple[list[str], object]] = []
-    for name in sorted(environ):
-        if name.startswith(start):
-            found.append((name[len(start) :].lower().split("__"), _value(environ[name])))
-    return found
+    return {
+        name: (name[len(start) :].lower().split("__"), _value(environ[name]))
+        for name in sorted(environ)
+        if name.startswith(start)
+    }
+
+
+def _named_by(path: str, variables: Mapping[str, tuple[list[str], object]]) -> str | None:
+    """Return the variable that gave the setting at `path`, which may lie deeper in it."""
+    for name, (parts, _) in variables.items():
+        dotted = ".".join(parts)
+        if path == dotted or path.startswith((f"{dotted}.", f"{dotted}[")):
+            return f"the variable {name}"
+    return None
 
 
 def _value(text: str) -> object:
@@ -93,12 +108,12 @@ _MISSING = re.compile(
 _OTHER = re.compile(r"(?P<what>.*) - at `\$\.?(?P<at>.*)`")
 
 
-def _sentence(text: str) -> str:
-    """Turn msgspec's message into one that names the setting first."""
+def _fault(text: str) -> tuple[str, str]:
+    """Turn msgspec's message into the setting's path, and a sentence that names it first."""
     for pattern, what in ((_UNKNOWN, "is an unknown setting"), (_MISSING, "is missing")):
         if match := pattern.fullmatch(text):
             path = ".".join(part for part in (match["at"], match["field"]) if part)
-            return f"`{path}` {what}"
+            return path, f"`{path}` {what}"
     if match := _OTHER.fullmatch(text):
-        return f"`{match['at']}`: {match['what'][0].lower()}{match['what'][1:]}"
-    return text
+        return match["at"], f"`{match['at']}`: {match['what'][0].lower()}{match['what'][1:]}"
+    return "", text

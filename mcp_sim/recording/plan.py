@@ -57,6 +57,10 @@ class RecordingPlan(msgspec.Struct, frozen=True):
     parameters: dict[str, str]
     profile_box: SealedBox | None = None
 
+    def __repr__(self) -> str:
+        # One of the parameters may be a password.
+        return f"RecordingPlan({self.recording_id!r}, profile={self.profile!r})"
+
 
 class LegOpened(msgspec.Struct, frozen=True, tag="leg-opened"):
     """A leg (0..255, never used twice in a recording) may send from now on.
@@ -119,6 +123,10 @@ class ParametersChanged(msgspec.Struct, frozen=True, tag="parameters-changed"):
     """Further parameters of the recording; a later value replaces an earlier one."""
 
     parameters: dict[str, str]
+
+    def __repr__(self) -> str:
+        # A value may be a password.
+        return f"ParametersChanged({sorted(self.parameters)})"
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):

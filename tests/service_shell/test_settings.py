@@ -93,3 +93,17 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     file.write_bytes(b'root = "\xff"')
     with pytest.raises(SettingsError, match="is not valid TOML"):
         load_settings(Lab, file, prefix="lab", environ={})
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("RECLAB_LAB__SIP__CALS", "`sip.cals` is an unknown setting"),
+        ("RECLAB_LAB__SIP__CALLS", "`sip.calls`: expected `int`, got `str`"),
+    ],
+)
+def test_a_wrong_variable_is_named(tmp_path: Path, name: str, sentence: str) -> None:
+    """What is wrong in the environment is told by the variable's name, not the file's."""
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, 'root = "/a"\n', **{name: "many"})
+    assert str(refused.value) == f"the variable {name}: {sentence}"

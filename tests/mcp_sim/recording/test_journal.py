@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -214,3 +215,11 @@ def test_what_is_no_plan_or_event_is_told() -> None:
         decode_plan(b"\x80")
     with pytest.raises(PlanError, match="a recording event cannot be read"):
         decode_event(encode_plan(a_plan()))
+
+
+def test_plan_and_changes_show_no_values() -> None:
+    """A parameter's value may be a password: neither plan nor change shows one in its repr."""
+    changed = ParametersChanged({"rp.speechminer_auth": "user:hunter2"})
+    plan = msgspec.structs.replace(a_plan(), parameters=changed.parameters)
+    assert "hunter2" not in f"{plan!r} {changed!r} {[plan, changed]!r}"
+    assert "rp.speechminer_auth" in repr(changed)
