@@ -57,7 +57,7 @@ class Dialog:
     """
 
     id: str
-    hang_up: Callable[[], Awaitable[None]]
+    hang_up: Callable[[], Awaitable[object]]
     gone: Callable[[], bool]
     dn: str = ""
     legs: dict[int, Leg] = field(default_factory=dict)

@@ -39,8 +39,8 @@ def load_settings(
     """
     data = {} if file is None else _read(file)
     variables = _from_environment(prefix, environ)
-    for path, value in variables.values():
-        _put(data, path, value)
+    for parts, value in variables.values():
+        _put(data, parts, value)
     for dotted, override in (overrides or {}).items():
         _put(data, dotted.split("."), override)
     try:
