@@ -85,6 +85,9 @@ def verify(
         raise SettingsError(f"--through can be `crypto`, not `{through}`")
     if not ids and not everything and report is None:
         raise SettingsError("name recordings, or say --all, or --report FILE")
+    for one in ids or []:
+        if Path(one).is_file():
+            raise SettingsError(f"{one} is a file, not a recording's id: say --report {one}")
     tolerances = Tolerances(offset_ms=offset_ms, missing_ms=missing_ms, duration_ms=duration_ms)
     options = Options(tolerances, allow_foreign, through == "crypto")
     verdicts = uvloop.run(_verify(data, ids or [], everything, _read_calls(report), options, wait))

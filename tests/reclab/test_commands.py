@@ -84,6 +84,7 @@ def test_export_refuses_a_folder(out: str) -> None:
         (("--all", "--through", "walls"), "--through can be `crypto`, not `walls`"),
         (("--report", "/no/such.json"), "the report /no/such.json cannot be read"),
         (("--report", __file__), "is not the report of a load run"),
+        ((__file__,), "is a file, not a recording's id: say --report"),
     ],
 )
 def test_verify_refuses_bad_input(arguments: tuple[str, ...], sentence: str) -> None:
