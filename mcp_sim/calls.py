@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import string
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,6 +79,7 @@ class Calls:
     """Begins recordings, and knows those that run.
 
     `on_captured` gets the item of each journal that is complete, or as complete as it can be.
+    `certificates_skipped` counts, by reason, the certificates that recordings were made without.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class Calls:
     ) -> None:
         self.limit = limit
         self.begun = 0
-        self.certificates_skipped = 0
+        self.certificates_skipped: Counter[str] = Counter()
         self._facts = facts
         self._fleet = fleet
         self._spool = spool
@@ -150,7 +152,9 @@ class Calls:
         if call.conference:
             self._conferences[call.conference] = call
         self.begun += 1
-        self.certificates_skipped += len(plan.skipped_certificates)
+        self.certificates_skipped.update(recipients.skipped_reasons)
+        for fault in recipients.skipped:
+            _log.warning("A certificate was skipped", recording_id=call.id, fault=fault)
         _log.info("A call began", recording_id=call.id, profile=profile.name, kind=call.kind)
         return call
 

@@ -16,6 +16,8 @@ from service_shell.settings import SettingsError
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+SMALLEST_KEY_BITS, LARGEST_KEY_BITS = 1024, 16384
+KeyBits = Annotated[int, msgspec.Meta(ge=SMALLEST_KEY_BITS, le=LARGEST_KEY_BITS)]
 Ports = Annotated[str, msgspec.Meta(pattern=r"^(\d{1,5}-\d{1,5})?$")]
 
 
@@ -98,7 +100,8 @@ class MpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ca_file: str = msgspec.field(name="mediamgr.CA_file", default="")
     channels: Literal["stereo", "mono"] = msgspec.field(name="record.channels", default="stereo")
-    minimum_key_bits: int = msgspec.field(name="lab.minimum-key-bits", default=2048)
+    minimum_key_bits: KeyBits = msgspec.field(name="lab.minimum-key-bits", default=2048)
+    allow_sha1: bool = msgspec.field(name="lab.allow-sha1", default=False)
     file_name_template: str = msgspec.field(
         name="recordingclient.filename", default="$id$_$MCPDateTime$"
     )

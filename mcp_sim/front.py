@@ -17,6 +17,7 @@ from mcp_sim.metrics import PlatformCollector
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook
 from mcp_sim.reception import Reception
+from mcp_sim.recipients import CAUSES
 from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import AgentLimits, SipAgent
@@ -84,7 +85,7 @@ def _assemble(
     spool: Spool,
 ) -> Front:
     registry = CollectorRegistry()
-    refusals = Refusals(registry)
+    refusals = Refusals(registry, CAUSES)
     reception = Reception(
         book=book, calls=calls, refusals=refusals, mpc=facts.mpc, host=addresses.media_host
     )

@@ -18,6 +18,7 @@ from mcp_sim.recording.spool.folders import State
 from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.sip import SipAgent
 from mcp_sim.sip.user_agent import Counters
+from recording_format.errors import CERTIFICATE_REASONS
 
 _SIP_COUNTERS: tuple[tuple[str, str, Callable[[Counters], float]], ...] = (
     ("requests", "SIP requests received", lambda c: c.requests),
@@ -90,9 +91,7 @@ class PlatformCollector(Collector):
             "reclab_mcp_calls_limit", "Most recordings at once", self._calls.limit
         )
         yield CounterMetricFamily("reclab_mcp_calls_begun", "Recordings begun", self._calls.begun)
-        skipped = self._calls.certificates_skipped
-        text = "Unusable certificates that recordings were made without"
-        yield CounterMetricFamily("reclab_mcp_certificates_skipped", text, skipped)
+        yield self._skipped()
         legs = sum(len(call.legs.open) for call in self._calls.running)
         yield GaugeMetricFamily("reclab_mcp_legs", "Legs of the recordings in progress", legs)
         yield from self._sip()
@@ -100,6 +99,13 @@ class PlatformCollector(Collector):
         yield from self._render()
         yield from self._delivery()
         yield self._items()
+
+    def _skipped(self) -> Metric:
+        text = "Unusable certificates that recordings were made without"
+        family = CounterMetricFamily("reclab_mcp_certificates_skipped", text, labels=["reason"])
+        for reason in CERTIFICATE_REASONS:
+            family.add_metric([reason], self._calls.certificates_skipped[reason])
+        return family
 
     def _sip(self) -> Iterator[Metric]:
         for name, text, read in _SIP_COUNTERS:

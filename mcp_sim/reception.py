@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 
 from structlog.contextvars import bind_contextvars
 
+from mcp_sim.ca_files import CaFiles
 from mcp_sim.call import Call, CallOverError
 from mcp_sim.calls import CallLimitError, Calls
 from mcp_sim.config import MpcSettings
 from mcp_sim.conversation import Conversation
 from mcp_sim.invitation import Invitation, UnknownBody, read_invitation
 from mcp_sim.profiles import ProfileBook
-from mcp_sim.recipients import CaFiles, RecordingRefused, choose_recipients
+from mcp_sim.recipients import RecordingRefused, choose_recipients
 from mcp_sim.recording.capture.client import CaptureError, CaptureFullError
 from mcp_sim.refusals import CallNotTaken, Refusal, Refusals
 from mcp_sim.sip import IncomingCall

@@ -6,24 +6,42 @@ with a reason that a person can read. Plaintext is made only where the profile a
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from mcp_sim.ca_files import CaFileError, CaFiles
 from mcp_sim.config import MpcSettings
+from mcp_sim.profile_options import (
+    ALLOW_SHA1,
+    CA_FILE,
+    ENCRYPTION_OFF,
+    MINIMUM_KEY_BITS,
+    SKIP_UNUSABLE,
+    TRUST_SELF_SIGNED,
+    ProfileOptionError,
+    overridden_flag,
+    overridden_key_bits,
+    profile_flag,
+)
 from recording_format.certificates import (
     RecordingCertificate,
     certificate_alias,
     distinct_certificates,
 )
-from recording_format.errors import CertificateError
+from recording_format.errors import CERTIFICATE_REASONS, CertificateError
 from recording_format.ivr_profile import IvrProfile
-from recording_format.trust import TrustStore
+from recording_format.trust import CertificatePolicy, TrustStore
 
-ENCRYPTION_OFF = "lab.unencrypted"
-SKIP_UNUSABLE = "lab.skip-unusable"
+#: Every `RecordingRefused.cause`.
+CAUSES = (
+    "ca-file",
+    "no-certificate",
+    "profile-option",
+    "certificate-twice",
+    *(f"certificate-{reason}" for reason in CERTIFICATE_REASONS),
+)
 
 
 class RecordingRefused(Exception):
@@ -39,11 +57,15 @@ class RecordingRefused(Exception):
 
 
 class Recipients(msgspec.Struct, frozen=True):
-    """The certificates to wrap the session key for, their aliases, and whom the profile skipped."""
+    """The certificates to wrap the session key for, their aliases, and whom the profile skipped.
+
+    `skipped` is a sentence for each that was skipped, `skipped_reasons` its word for the metric.
+    """
 
     certificates: tuple[RecordingCertificate, ...] = ()
     aliases: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    skipped_reasons: tuple[str, ...] = ()
 
     @property
     def encrypted(self) -> bool:
@@ -51,55 +73,41 @@ class Recipients(msgspec.Struct, frozen=True):
         return bool(self.certificates)
 
 
-class CaFiles:
-    """Trust stores by CA file, read again when a file changes, built once otherwise."""
-
-    def __init__(self) -> None:
-        self._stores: dict[Path, tuple[tuple[int, int, int], TrustStore]] = {}
-
-    def load(self, path: Path) -> TrustStore:
-        """Return the trust store of the bundle at `path`. Raises `RecordingRefused`."""
-        try:
-            state = path.stat()
-            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
-            known = self._stores.get(path)
-            if known is None or known[0] != stamp:
-                # Text between the blocks may be in any encoding.
-                known = (stamp, TrustStore.from_pem(path.read_text(encoding="latin-1")))
-                self._stores[path] = known
-        except OSError as error:
-            reason = os.strerror(error.errno or 0).lower()
-            message = f"the CA file {path} cannot be read: {reason}"
-            raise RecordingRefused(message, "ca-file") from None
-        except CertificateError:
-            raise RecordingRefused(f"the CA file {path} holds no certificates", "ca-file") from None
-        return known[1]
-
-
 def choose_recipients(
     profile: IvrProfile, mpc: MpcSettings, ca_files: CaFiles, now: datetime
 ) -> Recipients:
     """Return the recipients for a call that begins at `now`. Raises `RecordingRefused`."""
+    try:
+        return _choose(profile, mpc, ca_files, now)
+    except ProfileOptionError as error:
+        raise RecordingRefused(f"profile {profile.name!r}: {error}", "profile-option") from None
+    except CaFileError as error:
+        raise RecordingRefused(str(error), "ca-file") from None
+
+
+def _choose(profile: IvrProfile, mpc: MpcSettings, ca_files: CaFiles, now: datetime) -> Recipients:
     if not profile.certificates:
-        if profile.flag(ENCRYPTION_OFF):
+        if profile_flag(profile, ENCRYPTION_OFF):
             return Recipients()
         message = f"profile {profile.name!r} has no certificates and does not say {ENCRYPTION_OFF}"
         raise RecordingRefused(message, "no-certificate")
-    path = profile.override("mpc", "mediamgr.CA_file") or mpc.ca_file
-    if not path:
-        raise RecordingRefused("no CA file is set ([mpc] mediamgr.CA_file)", "ca-file")
-    trust = ca_files.load(Path(path))
-    minimum_bits = _minimum_bits(profile, mpc)
+    skip_unusable = profile_flag(profile, SKIP_UNUSABLE)
+    policy = CertificatePolicy(
+        minimum_bits=overridden_key_bits(profile, MINIMUM_KEY_BITS, mpc.minimum_key_bits),
+        allow_sha1=overridden_flag(profile, ALLOW_SHA1, mpc.allow_sha1),
+        trust_self_signed=profile_flag(profile, TRUST_SELF_SIGNED),
+    )
+    trust = _trust(profile, mpc, ca_files, policy)
     usable: list[RecordingCertificate] = []
     unusable: list[CertificateError] = []
     for name, text in profile.certificates:
         try:
             certificate = RecordingCertificate.load(text, name=name)
-            trust.check(certificate, now, minimum_bits=minimum_bits)
+            trust.check(certificate, now, policy)
             usable.append(certificate)
         except CertificateError as error:
             unusable.append(error)
-    if unusable and not (usable and profile.flag(SKIP_UNUSABLE)):
+    if unusable and not (usable and skip_unusable):
         cause = f"certificate-{unusable[0].reason}"
         raise RecordingRefused(f"profile {profile.name!r}: {unusable[0]}", cause)
     tenant = profile.tenant
@@ -108,14 +116,17 @@ def choose_recipients(
     except CertificateError as error:
         raise RecordingRefused(f"profile {profile.name!r}: {error}", "certificate-twice") from None
     aliases = tuple(certificate_alias(c, tenant.name, tenant.dbid) for c in usable)
-    return Recipients(tuple(usable), aliases, tuple(str(error) for error in unusable))
+    sentences = tuple(str(error) for error in unusable)
+    return Recipients(tuple(usable), aliases, sentences, tuple(e.reason for e in unusable))
 
 
-def _minimum_bits(profile: IvrProfile, mpc: MpcSettings) -> int:
-    said = profile.override("mpc", "lab.minimum-key-bits")
-    if not said:
-        return mpc.minimum_key_bits
-    if not (said.isascii() and said.isdecimal() and len(said) < 6):
-        message = f"profile {profile.name!r}: lab.minimum-key-bits is not a number"
-        raise RecordingRefused(message, "profile-option")
-    return int(said)
+def _trust(
+    profile: IvrProfile, mpc: MpcSettings, ca_files: CaFiles, policy: CertificatePolicy
+) -> TrustStore:
+    """Return the CA file's certificates; a self-signed certificate may be trusted without one."""
+    path = profile.override("mpc", CA_FILE) or mpc.ca_file
+    if path:
+        return ca_files.load(Path(path))
+    if policy.trust_self_signed:
+        return TrustStore.empty()
+    raise RecordingRefused(f"no CA file is set ([mpc] {CA_FILE})", "ca-file")

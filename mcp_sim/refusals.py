@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 import structlog
@@ -50,13 +51,18 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Refusals:
-    """The newest refused calls (a bounded number), and a counter per cause."""
+    """The newest refused calls (a bounded number), and a counter per cause.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    `causes` are counted from zero, so that the first refusal is seen as a change.
+    """
+
+    def __init__(self, registry: CollectorRegistry, causes: Iterable[str] = ()) -> None:
         self._newest: deque[Refusal] = deque(maxlen=_KEPT)
         self._counter = Counter(
             "reclab_mcp_calls_refused", "Calls that were not taken", ["cause"], registry=registry
         )
+        for cause in causes:
+            self._counter.labels(cause)
 
     def add(self, refusal: Refusal) -> None:
         """Keep, count and log `refusal`."""

@@ -10,12 +10,12 @@ import hashlib
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from . import der, pem
@@ -25,6 +25,16 @@ from .errors import CertificateError, CertificateNotRsa, CertificateUnreadable
 #: Longest text that is looked at, in characters.
 MAX_CERTIFICATE_TEXT = 256 * 1024
 LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
+_SESSION_KEY_BYTES = 32
+_KEY_KINDS = {
+    PublicKeyAlgorithmOID.EC_PUBLIC_KEY: "EC",
+    PublicKeyAlgorithmOID.DSA: "DSA",
+    PublicKeyAlgorithmOID.RSASSA_PSS: "RSASSA-PSS",
+    PublicKeyAlgorithmOID.ED25519: "Ed25519",
+    PublicKeyAlgorithmOID.ED448: "Ed448",
+    PublicKeyAlgorithmOID.X25519: "X25519",
+    PublicKeyAlgorithmOID.X448: "X448",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,9 @@ class RecordingCertificate:
         """Read a certificate from DER; errors as `load`."""
         certificate = read_x509(data, name)
         try:
-            serial, issuer, subject = certificate_identity(certificate)
+            serial, issuer, subject, _ = certificate_identity(certificate)
+            who = _described(readable_name(subject), serial, name)
+            not_after = certificate.not_valid_after_utc
             return cls(
                 der=data,
                 name=name,
@@ -68,8 +80,8 @@ class RecordingCertificate:
                 issuer_der=issuer,
                 serial=serial,
                 not_before=certificate.not_valid_before_utc,
-                not_after=certificate.not_valid_after_utc,
-                public_key=_rsa_key(certificate, name),
+                not_after=not_after,
+                public_key=_rsa_key(certificate, f"{who}, valid until {readable_date(not_after)},"),
             )
         except ValueError as error:
             raise CertificateUnreadable(f"{name} is not a whole certificate: {error}") from error
@@ -92,8 +104,7 @@ class RecordingCertificate:
     @property
     def described(self) -> str:
         """How messages call it: subject, serial and where it came from."""
-        subject = self.subject or "without a subject"
-        return f"the certificate {subject} (serial {self.serial}, {self.name})"
+        return _described(self.subject, self.serial, self.name)
 
     def __repr__(self) -> str:
         return f"<RecordingCertificate {self.subject} serial {self.serial}>"
@@ -172,11 +183,22 @@ def _only_certificate(text: str, name: str) -> bytes:
 
 
 class Identity(NamedTuple):
-    """What identifies a certificate: its serial, and issuer and subject as DER Names."""
+    """What identifies a certificate: its serial, issuer and subject as DER Names, and its key.
+
+    `key` is the SubjectPublicKeyInfo.
+    """
 
     serial: int
     issuer: bytes
     subject: bytes
+    key: bytes
+
+    @property
+    def described(self) -> str:
+        """How messages call it: subject and serial."""
+        return (
+            f"{readable_name(self.subject) or 'a certificate without name'} (serial {self.serial})"
+        )
 
 
 def certificate_identity(certificate: x509.Certificate) -> Identity:
@@ -190,22 +212,43 @@ def certificate_identity(certificate: x509.Certificate) -> Identity:
         fields = fields[1:]  # the version, absent in v1
     if len(fields) < 6 or fields[0].tag != der.INTEGER:
         raise ValueError("its fields are not those of RFC 5280")
-    serial, algorithm, issuer, validity, subject = fields[:5]
+    serial, algorithm, issuer, validity, subject, key = fields[:6]
     return Identity(
         int.from_bytes(tbs[serial.start : serial.end], "big", signed=True),
         tbs[algorithm.end : issuer.end],
         tbs[validity.end : subject.end],
+        tbs[subject.end : key.end],
     )
 
 
-def _rsa_key(certificate: x509.Certificate, name: str) -> rsa.RSAPublicKey:
+def readable_date(moment: datetime) -> str:
+    """Return an aware moment as messages write it, in UTC to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _described(subject: str, serial: int, name: str) -> str:
+    return f"the certificate {subject or 'without a subject'} (serial {serial}, {name})"
+
+
+def _check_encrypts(key: rsa.RSAPublicKey, who: str) -> None:
+    """Refuse numbers that are no RSA key: a call would only find out when it begins."""
+    try:
+        key.encrypt(bytes(_SESSION_KEY_BYTES), padding.PKCS1v15())
+    except (ValueError, InternalError) as error:
+        raise CertificateNotRsa(
+            f"{who} has an RSA key of {key.key_size} bits that cannot encrypt a session key"
+        ) from error
+
+
+def _rsa_key(certificate: x509.Certificate, who: str) -> rsa.RSAPublicKey:
     algorithm = certificate.public_key_algorithm_oid
     if algorithm == PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
         try:
             key = certificate.public_key()
         except UnsupportedAlgorithm as error:
-            raise CertificateNotRsa(f"the key of {name} is not an RSA key: {error}") from error
+            raise CertificateNotRsa(f"{who} has an RSA key that cannot be used: {error}") from error
         if isinstance(key, rsa.RSAPublicKey):
+            _check_encrypts(key, who)
             return key
-    kind = getattr(algorithm, "_name", algorithm.dotted_string)
-    raise CertificateNotRsa(f"the key of {name} is not an RSA key that encrypts, but {kind}")
+    kind = _KEY_KINDS.get(algorithm) or algorithm.dotted_string
+    raise CertificateNotRsa(f"{who} has a key of the kind {kind}, not an RSA key that encrypts")

@@ -15,7 +15,14 @@ from .digests import CHUNK_SIZE, CiphertextDigests, CiphertextHasher
 from .errors import CiphertextError
 from .session_key import SessionKey
 
-__all__ = ["BLOCK_SIZE", "CHUNK_SIZE", "MediaDecryptor", "MediaEncryptor", "ciphertext_size"]
+__all__ = [
+    "BLOCK_SIZE",
+    "CHUNK_SIZE",
+    "MediaDecryptor",
+    "MediaEncryptor",
+    "ciphertext_size",
+    "decrypt_part",
+]
 
 #: Bytes of an AES block, and of an IV.
 BLOCK_SIZE = 16
@@ -72,17 +79,29 @@ class MediaEncryptor:
 
 
 class MediaDecryptor:
-    """Decrypts one media file: `update` … `finalize`. The last block is held back until then."""
+    """Decrypts one media file: `update` … `finalize`. The last block is held back until then.
+
+    A part of the file that begins at a block is decrypted by `at` … `update` … `leave`; when it
+    reaches the file's end, `finalize` stands in place of `leave`.
+    """
 
     def __init__(self, key: SessionKey, iv: bytes) -> None:
         if len(iv) != BLOCK_SIZE:
             raise CiphertextError(f"an IV has {BLOCK_SIZE} bytes, not {len(iv)}")
         self._context: CipherContext = Cipher(algorithms.AES(key.secret), modes.CBC(iv)).decryptor()
-        self._unpadder = padding.PKCS7(8 * BLOCK_SIZE).unpadder()
         self._size = 0
         self._held = b""
 
-    def update(self, data: bytes) -> bytes:
+    @classmethod
+    def at(cls, key: SessionKey, previous_block: bytes) -> MediaDecryptor:
+        """Return a decryptor for what follows `previous_block`.
+
+        That are the 16 bytes of ciphertext before the part, so for chunk i the last ones of chunk
+        i-1 (NIST SP 800-38A §6.2); for the file's beginning it is the IV.
+        """
+        return cls(key, previous_block)
+
+    def update(self, data: bytes | memoryview) -> bytes:
         """Take ciphertext of any length; return the plaintext that is ready."""
         self._size += len(data)
         out = self._held + self._context.update(data)
@@ -90,14 +109,40 @@ class MediaDecryptor:
         self._held = out[split:]
         return out[:split]
 
+    def leave(self) -> bytes:
+        """Return the last block of a part before the file's end: there is no padding in it.
+
+        `CiphertextError` when the part is not whole blocks.
+        """
+        self._check_blocks()
+        self._context.finalize()
+        return self._held
+
     def finalize(self) -> bytes:
-        """Return the rest of the plaintext; `CiphertextError` when the end is not as it was."""
+        """Return the rest of the plaintext at the file's end, its padding removed.
+
+        `CiphertextError` when the end is not as it was.
+        """
+        self._check_blocks()
+        self._context.finalize()
+        unpadder = padding.PKCS7(8 * BLOCK_SIZE).unpadder()
+        try:
+            return unpadder.update(self._held) + unpadder.finalize()
+        except ValueError:
+            raise CiphertextError("the ciphertext does not decrypt under this key") from None
+
+    def _check_blocks(self) -> None:
         if self._size == 0 or self._size % BLOCK_SIZE:
             raise CiphertextError(
                 f"the ciphertext is cut: {self._size} bytes are not whole blocks of {BLOCK_SIZE}"
             )
-        self._context.finalize()
-        try:
-            return self._unpadder.update(self._held) + self._unpadder.finalize()
-        except ValueError:
-            raise CiphertextError("the ciphertext does not decrypt under this key") from None
+
+
+def decrypt_part(key: SessionKey, previous_block: bytes, part: bytes, *, last: bool) -> bytes:
+    """Return the plaintext of one part, whole blocks, that follows `previous_block`.
+
+    `last`: the part ends where the file ends, so that padding is removed. `CiphertextError` as
+    `MediaDecryptor`.
+    """
+    decryptor = MediaDecryptor.at(key, previous_block)
+    return decryptor.update(part) + (decryptor.finalize() if last else decryptor.leave())

@@ -72,6 +72,33 @@ def readable_name(name: bytes) -> str:
     )
 
 
+def comparable_name(name: bytes) -> str:
+    """Return a text that is equal for two DER Names where a chain may take them as one.
+
+    The kind of string, letter case and runs of spaces do not count (RFC 5280 §7.1). It may call
+    equal what is not quite: a signature has to decide. `ValueError` when it is not a Name.
+    """
+    sequence = der.read_header(name, 0)
+    if sequence.tag != der.SEQUENCE or sequence.end != len(name):
+        raise ValueError("the name is not a sequence")
+    rdns = (
+        "+".join(sorted(_comparable(name, pair) for pair in der.members(name, rdn)))
+        for rdn in der.members(name, sequence)
+    )
+    return ",".join(rdns)
+
+
+def _comparable(name: bytes, pair: der.Header) -> str:
+    parts = der.members(name, pair)
+    if len(parts) != 2 or parts[0].tag != der.OBJECT_IDENTIFIER:
+        raise ValueError("an attribute is not a type and a value")
+    kind, text = parts
+    value = _plain(text.tag, name[text.start : text.end])
+    if value is None:
+        value = "#" + name[kind.end : text.end].hex()
+    return f"{name[kind.start : kind.end].hex()}={' '.join(value.lower().split())}"
+
+
 def _attribute(name: bytes, pair: der.Header) -> str:
     parts = der.members(name, pair)
     if len(parts) != 2 or parts[0].tag != der.OBJECT_IDENTIFIER:
@@ -84,14 +111,21 @@ def _attribute(name: bytes, pair: der.Header) -> str:
     return f"{_NAMES.get(oid, oid)}={shown}"
 
 
-def _text(tag: int, contents: bytes) -> str | None:
-    """Return the escaped text of a string value; None when it is no text."""
+def _plain(tag: int, contents: bytes) -> str | None:
+    """Return the text of a string value; None when it is no text."""
     codec = _CODECS.get(tag)
     if codec is None:
         return None
     try:
-        plain = contents.decode(codec)
+        return contents.decode(codec)
     except UnicodeDecodeError:
+        return None
+
+
+def _text(tag: int, contents: bytes) -> str | None:
+    """Return the escaped text of a string value; None when it is no text."""
+    plain = _plain(tag, contents)
+    if plain is None:
         return None
     escaped = _SPECIAL.sub(lambda found: "\\" + found[0], plain)
     return _CONTROL.sub(_hex_pairs, escaped)

@@ -3,34 +3,59 @@
 Written in the one form that every reader opens: EnvelopedData version 0, one RecipientInfo version
 0 per certificate (issuer and serial, rsaEncryption with PKCS#1 v1.5), detached, DER (RFC 5652 §6,
 RFC 3370 §4.2.1). Read: any PEM line width and line end, DER and BER, recipients of other kinds
-beside ours.
+beside ours, which stay as they are when recipients are added and removed.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from asn1crypto import cms
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from . import der, pem
-from .certificates import RecordingCertificate, distinct_certificates
+from .certificates import RecordingCertificate
 from .cipher import BLOCK_SIZE
 from .errors import EnvelopeError
 from .private_keys import key_matches
+from .recipients import (
+    MAX_RECIPIENTS,
+    UNREADABLE,
+    ForeignRecipient,
+    RecipientInfo,
+    RecipientName,
+    WrappedKey,
+    decode_recipients,
+    encode_recipients,
+    read_recipients,
+    wrap_session_key,
+)
 from .session_key import KEY_SIZES, SessionKey
 
-#: Largest envelope that is read, in bytes or characters, and the most recipients of one.
+__all__ = [
+    "MAX_ENVELOPE_SIZE",
+    "MAX_RECIPIENTS",
+    "PEM_LABEL",
+    "Envelope",
+    "ForeignRecipient",
+    "RecipientInfo",
+    "RecipientName",
+    "decode_recipients",
+    "encode_recipients",
+    "wrap_session_key",
+]
+
+#: Largest envelope that is read, in bytes or characters.
 MAX_ENVELOPE_SIZE = 1024 * 1024
-MAX_RECIPIENTS = 2000
 PEM_LABEL = "PKCS7"
 _LABELS = ("PKCS7", "CMS")
 
 _ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
 _DATA = bytes.fromhex("06092a864886f70d010701")
-_RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d010101")
 _CIPHERS = {
     "aes-128-cbc": bytes.fromhex("0609608648016503040102"),
     "aes-256-cbc": bytes.fromhex("060960864801650304012a"),
@@ -39,73 +64,7 @@ _CIPHER_NAMES = {
     "2.16.840.1.101.3.4.1.2": "aes-128-cbc",
     "2.16.840.1.101.3.4.1.42": "aes-256-cbc",
 }
-# What asn1crypto raises for bytes that are not what they should be.
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError)
-
-
-@dataclass(frozen=True, slots=True)
-class RecipientInfo:
-    """A session key wrapped for one certificate, named by issuer (DER Name) and serial."""
-
-    issuer: bytes
-    serial: int
-    encrypted_key: bytes
-
-    def to_der(self) -> bytes:
-        """Return KeyTransRecipientInfo version 0 (RFC 5652 §6.2.1)."""
-        return der.value(
-            der.SEQUENCE,
-            der.integer(0),
-            der.value(der.SEQUENCE, self.issuer, der.integer(self.serial)),
-            der.value(der.SEQUENCE, _RSA_ENCRYPTION, der.NULL),
-            der.value(der.OCTET_STRING, self.encrypted_key),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignRecipient:
-    """A recipient of a kind that is not opened here; kept as it stands. `fault` says why.
-
-    `issuer` and `serial` are known where the recipient says them.
-    """
-
-    der: bytes
-    fault: str
-    issuer: bytes | None = None
-    serial: int | None = None
-
-
-def wrap_session_key(
-    key: SessionKey, certificates: Sequence[RecordingCertificate]
-) -> tuple[RecipientInfo, ...]:
-    """Wrap `key` for each certificate, in order; one that is named twice is taken once.
-
-    `CertificateError` when two certificates could not be told apart, `EnvelopeError` for none.
-    """
-    distinct = distinct_certificates(certificates)
-    if not distinct:
-        raise EnvelopeError("an envelope needs at least one recording certificate")
-    return tuple(
-        RecipientInfo(
-            certificate.issuer_der,
-            certificate.serial,
-            certificate.public_key.encrypt(key.secret, padding.PKCS1v15()),
-        )
-        for certificate in distinct
-    )
-
-
-def encode_recipients(infos: Sequence[RecipientInfo]) -> bytes:
-    """Return the recipients as a DER SET OF RecipientInfo, which sorts them."""
-    return der.set_of([info.to_der() for info in infos])
-
-
-def decode_recipients(data: bytes) -> tuple[RecipientInfo, ...]:
-    """Read what `encode_recipients` wrote; `EnvelopeError` for anything else."""
-    recipients, foreign = _read_recipients(data)
-    if foreign:
-        raise EnvelopeError(f"a recipient {foreign[0].fault}")
-    return recipients
+_SUBSTITUTE = b"reclab substitute of a session key 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +137,52 @@ class Envelope:
             raise EnvelopeError(f"the envelope has {len(data)} bytes, too many for one")
         try:
             return _read_envelope(data)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise EnvelopeError("the envelope is not PKCS#7 enveloped data, or broken") from error
 
     def has_recipient(self, certificate: RecordingCertificate) -> bool:
         """Return whether the certificate's key opens this envelope."""
-        return any(_is_for(info, certificate) for info in self.recipients)
+        return bool(self._wrapped_keys(certificate))
+
+    def with_recipients(
+        self, certificates: Sequence[RecordingCertificate], session_key: SessionKey
+    ) -> Envelope:
+        """Return the envelope for these certificates too; one that is a recipient stays as it is.
+
+        `session_key` is this envelope's, as `unwrap` gave it and a mac or a look at the plaintext
+        proved it. Cipher, IV and recipients stay byte for byte. (Attributes and the originator's
+        certificates, which CMS allows and no recording has, do not outlive any re-writing.)
+
+        `EnvelopeError` when the key is not of this cipher or there would be too many recipients.
+        """
+        if session_key.algorithm != self.algorithm:
+            raise EnvelopeError(
+                f"the session key is for {session_key.algorithm}, the envelope has {self.algorithm}"
+            )
+        new = [one for one in certificates if not self.has_recipient(one)]
+        if not new:
+            return self
+        recipients = (*self.recipients, *wrap_session_key(session_key, new))
+        if len(recipients) + len(self.foreign) > MAX_RECIPIENTS:
+            raise EnvelopeError(f"the envelope would have more than {MAX_RECIPIENTS} recipients")
+        return replace(self, recipients=recipients)
+
+    def without_recipient(self, recipient: RecordingCertificate | RecipientName) -> Envelope:
+        """Return the envelope without the recipient of this certificate, or issuer and serial.
+
+        `EnvelopeError` when it is not one, or when nobody that is opened here would be left.
+        """
+        removed = [one for one in self._members() if _is_meant(one, recipient)]
+        if not removed:
+            raise EnvelopeError(f"the envelope is not for {_described(recipient)}")
+        recipients = tuple(one for one in self.recipients if one not in removed)
+        foreign = tuple(one for one in self.foreign if one not in removed)
+        if not recipients and not any(one.wrapped for one in foreign):
+            raise EnvelopeError(
+                f"{_described(recipient)} is the envelope's last recipient: nobody could open it"
+            )
+        version = self.version if foreign else 0
+        return replace(self, recipients=recipients, foreign=foreign, version=version)
 
     def unwrap(
         self, certificate: RecordingCertificate, private_key: rsa.RSAPrivateKey
@@ -191,39 +190,104 @@ class Envelope:
         """Return the session key, by the recipient of this issuer and serial and never by trial.
 
         Whatever goes wrong with the wrapped key has one and the same `EnvelopeError`. A changed
-        key can come out as another key (RFC 8017 §7.2.2, implicit rejection): the mac tells.
+        key can come out as another key (OpenSSL's implicit rejection): the mac tells.
+
+        For whoever holds the private key. Where strangers can send envelopes and see what becomes
+        of them, `unwrap_blindly` tells them nothing.
         """
-        if not key_matches(certificate, private_key):
-            raise EnvelopeError(f"the private key is not the one of {certificate.described}")
-        wrapped = self._wrapped_for(certificate)
-        refused = EnvelopeError(f"the session key does not open with {certificate.described}")
-        if len(wrapped) != (certificate.key_bits + 7) // 8:
-            raise refused
-        try:
-            secret = private_key.decrypt(wrapped, padding.PKCS1v15())
-        except ValueError:
-            raise refused from None
+        secret = self._wrapped_for(certificate, private_key).open(private_key)
         if len(secret) != KEY_SIZES[self.algorithm]:
-            raise refused
+            raise EnvelopeError(f"the session key does not open with {certificate.described}")
         return SessionKey(secret)
 
-    def _wrapped_for(self, certificate: RecordingCertificate) -> bytes:
-        mine = [info for info in self.recipients if _is_for(info, certificate)]
+    def unwrap_blindly(
+        self, certificate: RecordingCertificate, private_key: rsa.RSAPrivateKey
+    ) -> SessionKey:
+        """Return the session key, or in its place a substitute that nobody can tell from one.
+
+        A wrapped key with wrong padding or of wrong length gives a key too (RFC 3218 §2.3.2): the
+        first bytes of an HMAC of the wrapped key under a key that is made of the private key, so
+        that asking again gives no other. The work is the same in each case: one HMAC, one RSA
+        operation. What is decided with the key later (mac, padding, look of the plaintext) must
+        have one answer.
+
+        `EnvelopeError` only for what anybody sees in envelope and certificate: no recipient of
+        this name, or two, one of a kind that is not opened, or the private key of another
+        certificate.
+        """
+        wrapped = self._wrapped_for(certificate, private_key)
+        size = KEY_SIZES[self.algorithm]
+        substitute = _substitute(private_key, wrapped.encrypted_key)[:size]
+        secret = wrapped.open(private_key)
+        return SessionKey(secret if len(secret) == size else substitute)
+
+    def unwrap_any(self, private_key: rsa.RSAPrivateKey) -> list[SessionKey]:
+        """Return what comes out for a private key whose certificate is not at hand.
+
+        All recipients whose wrapped key is as long as the modulus are opened; a session key of
+        another length is left out. Wrong keys may be among them (implicit rejection): the mac, or
+        the look of the plaintext, must tell. For whoever holds the private key, not for servers.
+        """
+        length = (private_key.key_size + 7) // 8
+        found: list[SessionKey] = []
+        for one in self._members():
+            if one.wrapped is None or len(one.wrapped.encrypted_key) != length:
+                continue
+            secret = one.wrapped.open(private_key)
+            if len(secret) == KEY_SIZES[self.algorithm] and SessionKey(secret) not in found:
+                found.append(SessionKey(secret))
+        return found
+
+    def _wrapped_for(
+        self, certificate: RecordingCertificate, private_key: rsa.RSAPrivateKey
+    ) -> WrappedKey:
+        if not key_matches(certificate, private_key):
+            raise EnvelopeError(f"the private key is not the one of {certificate.described}")
+        mine = self._wrapped_keys(certificate)
         if len(mine) > 1:
             raise EnvelopeError(f"the envelope names {certificate.described} more than once")
         if mine:
-            return mine[0].encrypted_key
+            return mine[0]
         for other in self.foreign:
-            if other.serial == certificate.serial and other.issuer == certificate.issuer_der:
+            if other.is_for(certificate):
                 raise EnvelopeError(
                     f"the envelope's recipient {certificate.described} {other.fault}"
                 )
-        beside = f"; a recipient of it {self.foreign[0].fault}" if self.foreign else ""
+        faults = [other.fault for other in self.foreign if other.fault]
+        beside = f"; a recipient of it {faults[0]}" if faults else ""
         raise EnvelopeError(f"the envelope is not for {certificate.described}{beside}")
 
+    def _wrapped_keys(self, certificate: RecordingCertificate) -> list[WrappedKey]:
+        return [
+            one.wrapped
+            for one in self._members()
+            if one.wrapped is not None and one.is_for(certificate)
+        ]
 
-def _is_for(info: RecipientInfo, certificate: RecordingCertificate) -> bool:
-    return info.serial == certificate.serial and info.issuer == certificate.issuer_der
+    def _members(self) -> tuple[RecipientInfo | ForeignRecipient, ...]:
+        return (*self.recipients, *self.foreign)
+
+
+def _is_meant(
+    one: RecipientInfo | ForeignRecipient, recipient: RecordingCertificate | RecipientName
+) -> bool:
+    if isinstance(recipient, RecipientName):
+        return one.is_named(recipient)
+    return one.is_for(recipient)
+
+
+def _described(recipient: RecordingCertificate | RecipientName) -> str:
+    if isinstance(recipient, RecipientName):
+        return f"the recipient of serial {recipient.serial}"
+    return recipient.described
+
+
+def _substitute(private_key: rsa.RSAPrivateKey, encrypted_key: bytes) -> bytes:
+    """Return 32 bytes that only holders of the private key can foresee."""
+    exponent = private_key.private_numbers().d
+    length = (private_key.key_size + 7) // 8
+    secret = hashlib.sha256(_SUBSTITUTE + exponent.to_bytes(length, "big")).digest()
+    return hmac.digest(secret, encrypted_key, "sha256")
 
 
 def _read_envelope(data: bytes) -> Envelope:
@@ -235,7 +299,7 @@ def _read_envelope(data: bytes) -> Envelope:
     content = enveloped["encrypted_content_info"]
     if content["encrypted_content"].native:
         raise EnvelopeError("the envelope has its ciphertext inside, as an archive file has")
-    recipients, foreign = _read_recipients(enveloped["recipient_infos"].dump())
+    recipients, foreign = read_recipients(enveloped["recipient_infos"].dump())
     return Envelope(
         recipients=recipients,
         algorithm=_read_cipher(content["content_encryption_algorithm"]),
@@ -258,38 +322,3 @@ def _read_iv(algorithm: cms.EncryptionAlgorithm) -> bytes:
     if not isinstance(iv, bytes):
         raise EnvelopeError("the envelope has no IV")
     return iv
-
-
-def _read_recipients(
-    data: bytes,
-) -> tuple[tuple[RecipientInfo, ...], tuple[ForeignRecipient, ...]]:
-    recipients: list[RecipientInfo] = []
-    foreign: list[ForeignRecipient] = []
-    try:
-        for number, choice in enumerate(cms.RecipientInfos.load(data, strict=True)):
-            if number == MAX_RECIPIENTS:
-                raise EnvelopeError(f"the envelope has more than {MAX_RECIPIENTS} recipients")
-            recipient = _read_recipient(choice)
-            if isinstance(recipient, RecipientInfo):
-                recipients.append(recipient)
-            else:
-                foreign.append(recipient)
-    except _UNREADABLE as error:
-        raise EnvelopeError("the envelope's recipients are broken") from error
-    return tuple(recipients), tuple(foreign)
-
-
-def _read_recipient(choice: cms.RecipientInfo) -> RecipientInfo | ForeignRecipient:
-    raw = cast("bytes", choice.dump())
-    if choice.name != "ktri":
-        return ForeignRecipient(raw, f"has no key transport but {choice.name}")
-    info = choice.chosen
-    if info["rid"].name != "issuer_and_serial_number":
-        return ForeignRecipient(raw, "is named by a key identifier, not by issuer and serial")
-    issuer = cast("bytes", info["rid"].chosen["issuer"].dump())
-    serial = cast("int", info["rid"].chosen["serial_number"].native)
-    algorithm = info["key_encryption_algorithm"]["algorithm"]
-    if algorithm.dotted != "1.2.840.113549.1.1.1":
-        fault = f"has its key wrapped by {algorithm.native}, not by PKCS#1 v1.5"
-        return ForeignRecipient(raw, fault, issuer, serial)
-    return RecipientInfo(issuer, serial, cast("bytes", info["encrypted_key"].native))

@@ -10,6 +10,10 @@ Every message is one plain sentence that names the thing, and never holds a secr
     │       ├── CertificateKeyTooSmall
     │       ├── CertificateExpired
     │       ├── CertificateNotYetValid
+    │       ├── CertificateAlgorithmForbidden
+    │       ├── CertificateSignatureWrong
+    │       ├── CertificateIssuerNotCa
+    │       ├── CertificatePathTooLong
     │       └── CertificateUntrusted
     ├── PrivateKeyError             a private key's text or its password
     ├── EnvelopeError               a PKCS#7 envelope, or no recipient of it
@@ -74,10 +78,42 @@ class CertificateNotYetValid(CertificateRefused):
     reason = "not-yet-valid"
 
 
+class CertificateAlgorithmForbidden(CertificateRefused):
+    """A signature of the chain uses a digest that is forged too easily: MD5, or SHA-1."""
+
+    reason = "algorithm"
+
+
+class CertificateSignatureWrong(CertificateRefused):
+    """A signature of the chain is not by the key of the CA that it names."""
+
+    reason = "signature"
+
+
+class CertificateIssuerNotCa(CertificateRefused):
+    """A certificate of the chain is signed by one that is no CA, or may not sign certificates."""
+
+    reason = "issuer-not-ca"
+
+
+class CertificatePathTooLong(CertificateRefused):
+    """A CA of the chain allows fewer CAs below it."""
+
+    reason = "path-length"
+
+
 class CertificateUntrusted(CertificateRefused):
-    """No chain of good signatures leads to a root of the CA file."""
+    """No chain leads to a root of the CA file, or one breaks a rule that has no other error."""
 
     reason = "untrusted"
+
+
+_CERTIFICATE_FAULTS: tuple[type[CertificateError], ...] = (
+    CertificateUnreadable,
+    *CertificateRefused.__subclasses__(),
+)
+#: The words for counters of everything that can be wrong with a certificate.
+CERTIFICATE_REASONS = tuple(kind.reason for kind in _CERTIFICATE_FAULTS)
 
 
 class PrivateKeyError(RecordingFormatError):

@@ -81,7 +81,7 @@ def check_digests(digests: CiphertextDigests) -> None:
             raise IntegrityError("a SHA-256 digest of the ciphertext is not 64 hex digits")
 
 
-def check_chunk(digests: CiphertextDigests, index: int, data: bytes) -> None:
+def check_chunk(digests: CiphertextDigests, index: int, data: bytes | memoryview) -> None:
     """Raise `IntegrityError` unless `data` is the whole chunk number `index` (from 0)."""
     if not 0 <= index < len(digests.chunks):
         raise IntegrityError(f"the ciphertext has no chunk {index}")
@@ -108,18 +108,27 @@ class ChunkVerifier:
         self._taken += len(data)
         if self._taken > self._digests.size:
             raise IntegrityError(f"the ciphertext is longer than its {self._digests.size} bytes")
+        if data and not self._waiting and len(data) == self._chunk_size:
+            return [self._checked(data)]  # as a file is read: nothing is copied
         self._waiting += data
         ready = []
         while self._index < len(self._digests.chunks):
-            size = min(CHUNK_SIZE, self._digests.size - self._index * CHUNK_SIZE)
+            size = self._chunk_size
             if len(self._waiting) < size:
                 break
-            chunk = bytes(self._waiting[:size])
-            check_chunk(self._digests, self._index, chunk)
+            ready.append(self._checked(bytes(self._waiting[:size])))
             del self._waiting[:size]
-            self._index += 1
-            ready.append(chunk)
         return ready
+
+    @property
+    def _chunk_size(self) -> int:
+        """How long the next chunk is; nothing is left of it behind the last."""
+        return min(CHUNK_SIZE, self._digests.size - self._index * CHUNK_SIZE)
+
+    def _checked(self, chunk: bytes) -> bytes:
+        check_chunk(self._digests, self._index, chunk)
+        self._index += 1
+        return chunk
 
     def finish(self) -> None:
         """Raise `IntegrityError` unless every byte came."""

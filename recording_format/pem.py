@@ -72,3 +72,10 @@ def decode(block: Block) -> bytes:
         return base64.b64decode(packed, validate=True)
     except binascii.Error:
         raise ValueError(f"the block {block.label} is not whole base64") from None
+
+
+def decoded_text(data: bytes) -> str:
+    """Return a file's text, whatever an editor put before it and between its blocks."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    return data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")

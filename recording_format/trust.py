@@ -1,69 +1,73 @@
-"""Whether a recording certificate may be used now: its key, its dates and its chain.
+"""Whether a recording certificate may be used at a moment: its key, its dates and its chain.
 
 Chains have the meaning of ``openssl verify``: good signatures up to a self-signed root of the CA
-file, every certificate valid at the time. Recording certificates are not TLS certificates: neither
+file. Every certificate must be valid at the moment (its last second included), and its signature
+made over a digest that is still good. Recording certificates are not TLS certificates: neither
 version 3 nor any name or usage extension is asked for.
 """
 
 from __future__ import annotations
 
-import itertools
-import threading
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography import x509
-from OpenSSL import crypto
 
 from . import pem
-from .certificates import (
-    LABELS,
-    RecordingCertificate,
-    certificate_identity,
-    read_certificate_block,
-    read_x509,
-)
-from .chains import issuer_chains, rolled_over, signed_by
+from .bundle import MAX_BUNDLE_TEXT, Bundle, Link, read_bundle, read_link
+from .certificates import RecordingCertificate, read_x509, readable_date
+from .chains import MAX_LENGTH, MAX_SIGNATURES, ChainSearch
 from .distinguished_name import readable_name
 from .errors import (
+    CertificateAlgorithmForbidden,
     CertificateExpired,
     CertificateKeyTooSmall,
     CertificateNotYetValid,
+    CertificatePathTooLong,
     CertificateRefused,
+    CertificateSignatureWrong,
     CertificateUnreadable,
     CertificateUntrusted,
 )
+from .openssl_verdict import openssl_verdict, untrusted
+from .signatures import forbidden_digest, signed_by
 
 MINIMUM_KEY_BITS = 2048
-MAX_BUNDLE_TEXT = 4 * 1024 * 1024
-# X509_V_ERR_… of OpenSSL's x509_vfy.h
-_NOT_YET_VALID = 9
-_EXPIRED = 10
-_MAX_OTHER_CHAINS = 16
-_NO_ISSUER_FOUND = {2, 18, 19, 20, 21}
+_MAX_CHAINS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePolicy:
+    """What is asked of a certificate beside a good chain.
+
+    `minimum_bits` is the floor of the recording certificate's own key. `trust_self_signed` takes a
+    self-signed certificate that is in no CA file; its signature must be right and its digest good.
+    """
+
+    minimum_bits: int = MINIMUM_KEY_BITS
+    allow_sha1: bool = False
+    trust_self_signed: bool = False
+
+
+_USUAL = CertificatePolicy()
 
 
 class TrustStore:
-    """The certificates of one CA file. Building it is slow, a check takes under a millisecond."""
+    """The certificates of one CA file; a check takes about a millisecond and changes nothing."""
 
     def __init__(self, certificates: Iterable[x509.Certificate], *, name: str = "the CA file"):
+        """`name` is how messages call the file; `CertificateUnreadable` for one that is broken."""
         self._name = name
-        self._lock = threading.Lock()  # the time of a check is set on the store
-        self._roots: list[x509.Certificate] = []
-        self._between: list[x509.Certificate] = []
-        rolled: list[x509.Certificate] = []
-        for certificate in certificates:
-            if not _self_issued(certificate):
-                self._between.append(certificate)
-            elif signed_by(certificate, certificate) is not False:
-                self._roots.append(certificate)
-            else:
-                rolled.append(certificate)
-        # What is left is a CA's new key under its old one, a link; or else a root whose own
-        # signature is broken: that one could only hide its good twin.
-        self._between += rolled_over(rolled, self._roots)
-        self._store = _anchors(self._roots)
-        self._links = [crypto.X509.from_cryptography(one) for one in self._between]
+        self._bundle = Bundle(
+            read_link(certificate, f"certificate {number} of {name}")
+            for number, certificate in enumerate(certificates, start=1)
+        )
+
+    @classmethod
+    def empty(cls) -> TrustStore:
+        """Return the store where there is no CA file: it trusts nothing by itself."""
+        return cls(())
 
     @classmethod
     def from_pem(cls, bundle: str, *, name: str = "the CA file") -> TrustStore:
@@ -71,139 +75,155 @@ class TrustStore:
 
         `CertificateUnreadable` names the file, and which of its certificates is ruined.
         """
-        if len(bundle) > MAX_BUNDLE_TEXT:
-            raise CertificateUnreadable(f"{name} has {len(bundle)} characters, too many")
-        try:
-            blocks = [block for block in pem.find_blocks(bundle) if block.label in LABELS]
-        except ValueError as error:
-            raise CertificateUnreadable(f"{name} is ruined: {error}") from error
-        if not blocks:
-            raise CertificateUnreadable(f"{name} holds no certificate in PEM")
-        try:
-            return cls(
-                (
-                    _read(bundle, block, f"certificate {number} of {name}")
-                    for number, block in enumerate(blocks, start=1)
-                ),
-                name=name,
-            )
-        except crypto.Error as error:
-            raise CertificateUnreadable(f"{name} holds a certificate that is broken") from error
+        return cls(read_bundle(bundle, name), name=name)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, name: str = "the CA file") -> TrustStore:
+        """Read a file as `from_pem`, in any encoding that editors write; errors as there."""
+        if len(data) > MAX_BUNDLE_TEXT:
+            raise CertificateUnreadable(f"{name} has {len(data)} bytes, too many")
+        return cls.from_pem(pem.decoded_text(data), name=name)
+
+    @property
+    def count(self) -> int:
+        """How many different certificates it holds."""
+        return len(self._bundle)
 
     def check(
-        self,
-        certificate: RecordingCertificate,
-        now: datetime,
-        minimum_bits: int = MINIMUM_KEY_BITS,
+        self, certificate: RecordingCertificate, now: datetime, policy: CertificatePolicy = _USUAL
     ) -> None:
         """Raise a `CertificateRefused` unless `certificate` may encrypt a recording at `now`.
 
-        `now` is aware. Dates come first, then the key's size, then the chain.
+        `now` is aware. The certificate's own dates come first, then its key's size, then its chain.
         """
-        _check_dates(certificate, now)
-        if certificate.key_bits < minimum_bits:
-            raise CertificateKeyTooSmall(
-                f"{certificate.described} has a key of {certificate.key_bits} bits,"
-                f" fewer than {minimum_bits}; it is valid until {_date(certificate.not_after)}"
-            )
-        leaf = read_x509(certificate.der, certificate.name)
-        try:
-            with self._lock:
-                error = _verify(self._store, leaf, self._links, now)
-            if error is None or self._has_other_chain(leaf, now):
-                return
-        except crypto.Error as broken:
-            raise CertificateUnreadable(f"{certificate.described} is broken") from broken
-        raise self._refusal(certificate, error) from error
+        self.chain(certificate, now, policy)
 
-    def _has_other_chain(self, leaf: x509.Certificate, now: datetime) -> bool:
-        """Return whether a chain is good that OpenSSL did not look at."""
-        chains = issuer_chains(leaf, self._roots, self._between)
-        for *links, root in itertools.islice(chains, _MAX_OTHER_CHAINS):
-            above = [crypto.X509.from_cryptography(link) for link in links]
-            if _verify(_anchors([root]), leaf, above, now) is None:
-                return True
-        return False
+    def chain(
+        self, certificate: RecordingCertificate, now: datetime, policy: CertificatePolicy = _USUAL
+    ) -> tuple[x509.Certificate, ...]:
+        """Return the chain that makes `certificate` good at `now`: itself first, its root last.
 
-    def _refusal(
-        self, certificate: RecordingCertificate, error: crypto.X509StoreContextError
+        Raises as `check` does.
+        """
+        _check_itself(certificate, now, policy)
+        leaf = read_link(read_x509(certificate.der, certificate.name), certificate.name)
+        found = self._good_chain(certificate, leaf, now, policy)
+        return tuple(link.certificate for link in found)
+
+    def _good_chain(
+        self,
+        certificate: RecordingCertificate,
+        leaf: Link,
+        now: datetime,
+        policy: CertificatePolicy,
+    ) -> tuple[Link, ...]:
+        search = ChainSearch(leaf, self._bundle, lambda link: not _usable(link, now, policy))
+        refusal: CertificateRefused | None = None
+        for _, chain in zip(range(_MAX_CHAINS), search.chains(), strict=False):
+            fault = _fault(certificate, chain, now, policy)
+            if fault is None:
+                return chain
+            refusal = refusal or fault
+        if policy.trust_self_signed and _self_signed(leaf):
+            fault = _forbidden(certificate, leaf, policy)
+            fault = fault or openssl_verdict(certificate, (leaf,), check_root=True)
+            if fault is None:
+                return (leaf,)
+            refusal = refusal or fault
+        raise refusal or self._without_chain(certificate, leaf, search)
+
+    def _without_chain(
+        self, certificate: RecordingCertificate, leaf: Link, search: ChainSearch
     ) -> CertificateRefused:
-        code, depth, words = error.errors
-        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, error.certificate)
-        culprit = read_x509(der, certificate.name)
-        who = f"{_name(culprit)} (serial {_serial(culprit)})"
-        whose = certificate.described
-        if depth:
-            whose += f" cannot be used: {who} above it"
-        if code == _EXPIRED:
-            return CertificateExpired(f"{whose} expired on {_date(culprit.not_valid_after_utc)}")
-        if code == _NOT_YET_VALID:
-            since = _date(culprit.not_valid_before_utc)
-            return CertificateNotYetValid(f"{whose} is not valid before {since}")
-        if code in _NO_ISSUER_FOUND:
-            fault = f"no chain leads from {_name(culprit)} to a root of {self._name}"
-        else:
-            fault = f"{who}: {words}"
-        return CertificateUntrusted(
-            f"{certificate.described}, valid until {_date(certificate.not_after)},"
-            f" is not trusted: {fault}"
+        """Return why nothing leads up to a root."""
+        whose, end = untrusted(certificate), search.dead_end
+        if search.exhausted:
+            return CertificateUntrusted(
+                f"{whose}: no chain to a root of {self._name} was found in {MAX_SIGNATURES}"
+                " signature checks, it holds too many certificates of the same names"
+            )
+        if end.length >= MAX_LENGTH:
+            return CertificatePathTooLong(
+                f"{whose}: no chain of {MAX_LENGTH} certificates or fewer leads to a root of"
+                f" {self._name}"
+            )
+        if not self._bundle:
+            return CertificateUntrusted(f"{whose}: there is no CA file")
+        if end.top == leaf and _self_signed(leaf):
+            return CertificateUntrusted(f"{whose}: it is self-signed and not in {self._name}")
+        if end.top in end.refuted:
+            return CertificateSignatureWrong(
+                f"{whose}: {end.top.described} names itself as its issuer, but its signature was"
+                " not made by its own key"
+            )
+        if end.refuted:
+            return CertificateSignatureWrong(
+                f"{whose}: the signature of {end.top.described} was not made by the key of"
+                f" {end.refuted[0].described} in {self._name}"
+            )
+        fault = f"no chain leads from {end.top.described} to a root of {self._name}"
+        if not self._bundle.issuers(end.top):
+            issuer = readable_name(end.top.identity.issuer) or "without name"
+            fault += f", which lacks its issuer {issuer}"
+        return CertificateUntrusted(f"{whose}: {fault}")
+
+
+def _self_signed(leaf: Link) -> bool:
+    """Return whether the certificate's own key has signed it, or might have."""
+    return leaf.self_issued and signed_by(leaf.certificate, leaf.certificate) is not False
+
+
+def _check_itself(
+    certificate: RecordingCertificate, now: datetime, policy: CertificatePolicy
+) -> None:
+    """Check what needs no other certificate: the dates, and the size of the key."""
+    if now < certificate.not_before:
+        since = readable_date(certificate.not_before)
+        raise CertificateNotYetValid(f"{certificate.described} is not valid before {since}")
+    if now > certificate.not_after:
+        until = readable_date(certificate.not_after)
+        raise CertificateExpired(f"{certificate.described} expired on {until}")
+    if certificate.key_bits < policy.minimum_bits:
+        raise CertificateKeyTooSmall(
+            f"{certificate.described}, valid until {readable_date(certificate.not_after)},"
+            f" has a key of {certificate.key_bits} bits, fewer than {policy.minimum_bits}"
         )
 
 
-def _anchors(roots: Iterable[x509.Certificate]) -> crypto.X509Store:
-    store = crypto.X509Store()
-    store.set_flags(crypto.X509StoreFlags.CHECK_SS_SIGNATURE)
-    for root in roots:
-        store.add_cert(crypto.X509.from_cryptography(root))
-    return store
+def _usable(link: Link, now: datetime, policy: CertificatePolicy) -> bool:
+    """Return whether nothing speaks against `link` itself in a chain at `now`."""
+    if not link.not_before <= now <= link.not_after:
+        return False
+    return link.self_issued or not forbidden_digest(link.certificate, allow_sha1=policy.allow_sha1)
 
 
-def _verify(
-    store: crypto.X509Store, leaf: x509.Certificate, links: list[crypto.X509], now: datetime
-) -> crypto.X509StoreContextError | None:
-    """Return what OpenSSL has against `leaf` at `now`, or None."""
-    store.set_time(now.astimezone(UTC))
-    context = crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), links)
-    try:
-        context.verify_certificate()
-    except crypto.X509StoreContextError as error:
-        return error
-    return None
+def _fault(
+    certificate: RecordingCertificate,
+    chain: tuple[Link, ...],
+    now: datetime,
+    policy: CertificatePolicy,
+) -> CertificateRefused | None:
+    """Return what is wrong with a chain of good signatures, or None."""
+    for link in chain:
+        above = f"{certificate.described} cannot be used: {link.described} above it"
+        if now > link.not_after:
+            return CertificateExpired(f"{above} expired on {readable_date(link.not_after)}")
+        if now < link.not_before:
+            since = readable_date(link.not_before)
+            return CertificateNotYetValid(f"{above} is not valid before {since}")
+    for link in chain[:-1]:  # nobody relies on a root's own signature
+        fault = _forbidden(certificate, link, policy)
+        if fault is not None:
+            return fault
+    return openssl_verdict(certificate, chain)
 
 
-def _check_dates(certificate: RecordingCertificate, now: datetime) -> None:
-    if now < certificate.not_before:
-        since = _date(certificate.not_before)
-        raise CertificateNotYetValid(f"{certificate.described} is not valid before {since}")
-    if now > certificate.not_after:
-        until = _date(certificate.not_after)
-        raise CertificateExpired(f"{certificate.described} expired on {until}")
-
-
-def _read(bundle: str, block: pem.Block, which: str) -> x509.Certificate:
-    """Read one certificate of a bundle, as far as a message about it could need it."""
-    certificate = read_x509(read_certificate_block(bundle, block, which), which)
-    try:
-        _self_issued(certificate)
-        _date(certificate.not_valid_before_utc)
-        _date(certificate.not_valid_after_utc)
-    except ValueError as error:
-        raise CertificateUnreadable(f"{which} is not a whole certificate: {error}") from error
-    return certificate
-
-
-def _self_issued(certificate: x509.Certificate) -> bool:
-    identity = certificate_identity(certificate)
-    return readable_name(identity.issuer) == readable_name(identity.subject)
-
-
-def _name(certificate: x509.Certificate) -> str:
-    return readable_name(certificate_identity(certificate).subject) or "a certificate without name"
-
-
-def _serial(certificate: x509.Certificate) -> int:
-    return certificate_identity(certificate).serial
-
-
-def _date(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _forbidden(
+    certificate: RecordingCertificate, link: Link, policy: CertificatePolicy
+) -> CertificateAlgorithmForbidden | None:
+    digest = forbidden_digest(link.certificate, allow_sha1=policy.allow_sha1)
+    if digest is None:
+        return None
+    return CertificateAlgorithmForbidden(
+        f"{untrusted(certificate)}: {link.described} is signed with {digest}, which is not allowed"
+    )

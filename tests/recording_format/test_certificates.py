@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +38,7 @@ from tests.recording_format.authority import (
     root,
     rsa_key,
 )
+from tests.recording_format.chains.making import make
 from tests.recording_format.openssl import openssl
 
 GOOD = recorder(1).pem
@@ -151,9 +154,34 @@ def self_signed(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> 
 def test_other_keys_are_refused() -> None:
     """An elliptic-curve or Edwards key cannot receive a session key; the refusal says so."""
     for key in (ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()):
-        with pytest.raises(CertificateNotRsa, match=r"the key of ec\.pem is not an RSA key") as got:
+        sentence = r"\(serial 5, ec\.pem\), valid until .* of the kind E.*, not an RSA key that"
+        with pytest.raises(CertificateNotRsa, match=sentence) as got:
             RecordingCertificate.load(self_signed(key), name="ec.pem")
         assert got.value.reason == "not-rsa"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A public key that nobody has the private key of."""
+
+    modulus: int
+    exponent: int
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        return rsa.RSAPublicNumbers(self.exponent, self.modulus).public_key()
+
+
+@pytest.mark.parametrize(
+    ("modulus", "exponent"),
+    [(2**2048 - 2, 65537), (2**16400 - 1, 65537), (2**4096 - 1, 2**80 + 1)],
+    ids=["even", "too large", "exponent too large"],
+)
+def test_numbers_that_are_no_key_are_refused(modulus: int, exponent: int) -> None:
+    """Numbers with which nothing can be encrypted are found when the text is read."""
+    key = cast("rsa.RSAPrivateKey", Numbers(modulus, exponent))
+    made = make("x", key, forged_by=rsa_key(1))
+    with pytest.raises(CertificateNotRsa, match=r"bits that cannot encrypt a session key$"):
+        made.recording()
 
 
 @pytest.mark.peer
@@ -161,7 +189,9 @@ def test_pss_key_is_refused(tmp_path: Path) -> None:
     """An RSA key that may only sign (RSASSA-PSS) is not an RSA key that encrypts."""
     line = "req -x509 -newkey rsa-pss -nodes -keyout k -out c -subj /CN=p"
     openssl(*line.split(), folder=tmp_path)
-    with pytest.raises(CertificateNotRsa, match="rsassaPss"):
+    with pytest.raises(
+        CertificateNotRsa, match="of the kind RSASSA-PSS, not an RSA key that encrypts"
+    ):
         RecordingCertificate.load((tmp_path / "c").read_text(), name="c")
 
 

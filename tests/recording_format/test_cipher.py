@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
+import random
 import subprocess
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recording_format.cipher import MediaDecryptor, MediaEncryptor, ciphertext_size
+from recording_format.cipher import (
+    MediaDecryptor,
+    MediaEncryptor,
+    ciphertext_size,
+    decrypt_part,
+)
 from recording_format.errors import CiphertextError
 from recording_format.session_key import SessionKey
 from tests.peers import peer
@@ -96,6 +102,43 @@ def test_a_cut_ciphertext_is_an_error(size: int) -> None:
     """A ciphertext that is empty or not whole blocks is refused, and the sentence says so."""
     with pytest.raises(CiphertextError, match="the ciphertext is cut"):
         decrypt(KEY, bytes(16), [bytes(size)])
+
+
+@given(
+    size=st.integers(0, 400),
+    part=st.integers(1, 8).map(lambda blocks: 16 * blocks),
+    step=st.integers(1, 40),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_part_is_decrypted_alone(size: int, part: int, step: int) -> None:
+    """A part of whole blocks needs the 16 bytes before it only; padding is cut at the real end."""
+    plain = random.Random(size).randbytes(size)
+    encryptor, ciphertext = encrypt(KEY, [plain])
+    chained = encryptor.iv + ciphertext
+    for at in range(0, len(ciphertext), part):
+        piece = ciphertext[at : at + part]
+        previous = chained[at : at + 16]
+        last = at + part >= len(ciphertext)
+        assert decrypt_part(KEY, previous, piece, last=last) == plain[at : at + part]
+        decryptor = MediaDecryptor.at(KEY, previous)
+        pieces = [*map(decryptor.update, cut(piece, step))]
+        pieces.append(decryptor.finalize() if last else decryptor.leave())
+        assert b"".join(pieces) == plain[at : at + part]
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 17, 40])
+def test_a_part_is_whole_blocks(size: int) -> None:
+    """A part that is empty or not whole blocks is refused inside the file as at its end."""
+    for last in (False, True):
+        with pytest.raises(CiphertextError, match="the ciphertext is cut"):
+            decrypt_part(KEY, bytes(16), bytes(size), last=last)
+
+
+def test_bytes_that_look_like_padding_stay_inside_the_file() -> None:
+    """Only the real end loses its padding: a part that ends in 01 keeps it."""
+    encryptor, ciphertext = encrypt(KEY, [b"\x01" * 64])
+    assert decrypt_part(KEY, encryptor.iv, ciphertext[:32], last=False) == b"\x01" * 32
+    assert decrypt_part(KEY, encryptor.iv, ciphertext[:32], last=True) == b"\x01" * 31
 
 
 def test_wrong_padding_is_an_error() -> None:

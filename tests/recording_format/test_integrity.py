@@ -102,6 +102,35 @@ def test_verifier_refuses_less_and_more() -> None:
         ChunkVerifier(digests_of(data)).feed(data + b"x")
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_pieces_of_nothing_change_nothing(size: int) -> None:
+    """Empty pieces before, between and behind the chunks are borne, whole chunks or not."""
+    data = os.urandom(size)
+    verifier = ChunkVerifier(digests_of(data))
+    pieces = [data[at : at + CHUNK_SIZE] for at in range(0, size, CHUNK_SIZE)]
+    out = [chunk for piece in pieces for part in (b"", piece) for chunk in verifier.feed(part)]
+    assert verifier.feed(b"") == []
+    verifier.finish()
+    assert b"".join(out) == data
+
+
+@pytest.mark.parametrize("step", [CHUNK_SIZE, 300_000])
+def test_a_changed_chunk_is_not_let_out_whole(step: int) -> None:
+    """A changed bit is seen when whole chunks come, and when pieces of them do."""
+    data = bytearray(os.urandom(2 * CHUNK_SIZE))
+    verifier = ChunkVerifier(digests_of(bytes(data)))
+    data[CHUNK_SIZE + 5] ^= 1
+    out: list[bytes] = []
+
+    def read_all() -> None:
+        for at in range(0, len(data), step):
+            out.extend(verifier.feed(bytes(data[at : at + step])))
+
+    with pytest.raises(IntegrityError, match="chunk 1 of the ciphertext"):
+        read_all()
+    assert b"".join(out) == data[:CHUNK_SIZE]
+
+
 def test_check_chunk_knows_its_place() -> None:
     """A right chunk in another's place is refused, and so is one that does not exist."""
     first, second = b"a" * CHUNK_SIZE, b"b" * 5

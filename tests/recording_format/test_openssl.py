@@ -10,11 +10,8 @@ from asn1crypto import cms
 
 from recording_format import pem
 from recording_format.archive import archive_prefix, parse_archive_header
-from recording_format.certificates import RecordingCertificate
 from recording_format.cipher import MediaDecryptor, MediaEncryptor
 from recording_format.envelope import Envelope, wrap_session_key
-from recording_format.errors import ArchiveError, EnvelopeError
-from recording_format.private_keys import load_private_key
 from recording_format.session_key import SessionKey
 from tests.recording_format.authority import key_pem, recorder
 from tests.recording_format.openssl import openssl
@@ -132,38 +129,6 @@ def detached(data: bytes) -> bytes:
     return encoded
 
 
-def test_reads_indefinite_lengths(tmp_path: Path) -> None:
-    """An envelope with indefinite lengths is read; an archive file with them is refused."""
-    data = made_by_cms(tmp_path, "-stream cert.pem")
-    assert data[1] == 0x80
-    envelope = Envelope.from_der(detached(data))
-    assert envelope.unwrap(recorder(1).recording(), recorder(1).key).algorithm == "aes-256-cbc"
-    with pytest.raises(ArchiveError, match="indefinite"):
-        parse_archive_header(data)
-
-
-def test_oaep_recipient_is_refused_by_name(tmp_path: Path) -> None:
-    """A recipient with OAEP is refused in one sentence that says so."""
-    data = made_by_cms(tmp_path, "-recip cert.pem -keyopt rsa_padding_mode:oaep")
-    envelope = parse_archive_header(data).envelope
-    assert not envelope.has_recipient(recorder(1).recording())
-    with pytest.raises(EnvelopeError, match=r"recorder 1.* has its key wrapped by rsaes_oaep"):
-        envelope.unwrap(recorder(1).recording(), recorder(1).key)
-
-
-def test_key_identifier_recipient_is_refused(tmp_path: Path) -> None:
-    """A recipient that is named by a key identifier is refused in one sentence; it is kept."""
-    line = "req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -subj /CN=x"
-    openssl(*line.split(), folder=tmp_path)
-    data = made_by_cms(tmp_path, "-keyid c.pem")
-    certificate = RecordingCertificate.load((tmp_path / "c.pem").read_text(), name="c.pem")
-    key = load_private_key((tmp_path / "k.pem").read_bytes(), name="k.pem")
-    envelope, offset, size = parse_archive_header(data)
-    with pytest.raises(EnvelopeError, match=r"not for .*c\.pem.* named by a key identifier"):
-        envelope.unwrap(certificate, key)
-    assert archive_prefix(envelope, size) + data[offset:] == data
-
-
 def test_foreign_recipient_beside_ours_disturbs_nothing(tmp_path: Path) -> None:
     """Our recipient opens beside one that we cannot read, and the other survives being re-coded."""
     data = made_by_cms(tmp_path, "-recip other.pem -keyopt rsa_padding_mode:oaep -recip cert.pem")
@@ -174,18 +139,6 @@ def test_foreign_recipient_beside_ours_disturbs_nothing(tmp_path: Path) -> None:
     assert decryptor.update(data[offset:]) + decryptor.finalize() == b"some words" * 9
     assert len(envelope.foreign) == 1
     assert archive_prefix(envelope, size) + data[offset:] == data
-
-
-@pytest.mark.parametrize("option", ["-aes192", "-des3"])
-def test_other_ciphers_are_refused_by_name(tmp_path: Path, option: str) -> None:
-    """AES-192 and triple DES are named in the refusal."""
-    (tmp_path / "plain").write_bytes(b"x")
-    (tmp_path / "cert.pem").write_text(recorder(1).pem)
-    line = f"smime -encrypt {option} -binary -outform DER -in plain -out a.bin cert.pem"
-    openssl(*line.split(), folder=tmp_path)
-    data = (tmp_path / "a.bin").read_bytes()
-    with pytest.raises(EnvelopeError, match=r"the cipher (aes192_cbc|tripledes_3key) is not AES"):
-        parse_archive_header(data)
 
 
 def test_pem_label_of_cms_is_read(tmp_path: Path) -> None:

@@ -116,7 +116,13 @@ class Desk:
     refusals: Refusals
     spool: Spool
     book: ProfileBook
+    registry: CollectorRegistry
     captured: list[str] = field(default_factory=list)
+
+    def counted(self, cause: str) -> float:
+        """How many calls the metrics say were refused for this cause."""
+        name = "reclab_mcp_calls_refused_total"
+        return self.registry.get_sample_value(name, {"cause": cause}) or 0
 
     @property
     def address(self) -> tuple[str, int]:
@@ -150,7 +156,7 @@ async def front_desk(folder: Path, *, limit: int = 100) -> AsyncIterator[Desk]:
         refusals = Refusals(registry)
         reception = Reception(book=book, calls=calls, refusals=refusals, mpc=mpc, host="127.0.0.1")
         async with agent(reception.take) as sip:
-            yield Desk(sip, reception, calls, capture, refusals, spool, book, captured)
+            yield Desk(sip, reception, calls, capture, refusals, spool, book, registry, captured)
             for gate in capture.held.values():
                 gate.set()
             await calls.stop_all("the test is over")

@@ -216,6 +216,9 @@ async def test_metrics(recorder: Recorder, control: Client, caller: Caller) -> N
     assert sample(found, "reclab_mcp_delivery_recordings_total") >= 1
 
 
+SKIPPED = "reclab_mcp_certificates_skipped_total"
+
+
 async def test_skipped_certificates_are_counted(
     recorder: Recorder, control: Client, caller: Caller
 ) -> None:
@@ -225,7 +228,8 @@ async def test_skipped_certificates_are_counted(
     profile.sections["gvp.service-parameters"]["lab.skip-unusable"] = "fixed,true"
     profile.sections["recording-certificates"]["certificates-9"] = "ruined"
     placed = await caller.plain()
-    assert sample(await metrics(control), "reclab_mcp_certificates_skipped_total") == 1
+    assert sample(await metrics(control), f'{SKIPPED}{{reason="unreadable"}}') == 1
+    assert sample(await metrics(control), f'{SKIPPED}{{reason="expired"}}') == 0
     await hang_up(placed)
     media = await recorder.recording(placed.uuid)
     assert media.lab is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mcp_sim.profiles import ProfileBook, ProfileEdition
 from mcp_sim.refusals import CallNotTaken
 from mcp_sim.sip import CallRefused
 from mcp_sim.sip.sdp import Codec
+from reclab.pki import utc_now
 from recording_format.ivr_profile import IvrProfile
 from tests.mcp_sim.front.callers import Caller, Stream, calling, hang_up, sdp
 from tests.mcp_sim.front.fake_capture import Desk, front_desk
@@ -110,6 +112,8 @@ MINIMUM_BITS = OVERRIDE + "lab.minimum-key-bits"
         (lambda: changed(**{MINIMUM_BITS: "4096"}), "certificate-key-too-small", "2048"),
         (lambda: changed(**{MINIMUM_BITS: "many"}), "profile-option", "minimum-key-bits"),
         (lambda: changed(**{OVERRIDE + "mediamgr.CA_file": "/nowhere"}), "ca-file", "/nowhere"),
+        (lambda: changed(**{OVERRIDE + "lab.allow-sha1": "x"}), "profile-option", "allow-sha1 is"),
+        (lambda: changed(**{"lab.trust-self-signed": "x"}), "profile-option", "self-signed is 'x'"),
     ],
 )  # fmt: skip
 async def test_profile_that_cannot_be_followed(
@@ -121,6 +125,29 @@ async def test_profile_that_cannot_be_followed(
     with pytest.raises(CallRefused) as refused:
         await caller.plain()
     await check(desk, refused.value, 403, cause, reason)
+
+
+async def test_certificates_are_judged_at_each_call(desk: Desk, caller: Caller) -> None:
+    """As time goes by, one profile is refused, taken and refused again; what runs is left alone."""
+    certificate = fresh_pair().certificate
+    day = timedelta(days=1)
+    running = await caller.plain()
+    for moment, cause in (
+        (certificate.not_valid_before_utc - day, "certificate-not-yet-valid"),
+        (certificate.not_valid_after_utc + day, "certificate-expired"),
+    ):
+        desk.reception._now = lambda moment=moment: moment  # type: ignore[misc]  # bound now
+        with pytest.raises(CallRefused) as refused:
+            await caller.plain()
+        assert refused.value.code == 403
+        assert desk.refusals.newest[0].cause == cause
+        assert desk.counted(cause) == 1
+        assert [call.id for call in desk.calls.running] == [running.uuid]
+    desk.reception._now = utc_now
+    again = await caller.plain()
+    await hang_up(running, again)
+    await desk.idle()
+    assert len(desk.captured) == 2
 
 
 async def test_no_profile_for_a_call_without_a_dbid(desk: Desk, caller: Caller) -> None:

@@ -1,0 +1,1 @@
+"""Chains of certificates: a table, random ones, and those that nobody would make."""
