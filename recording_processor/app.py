@@ -20,9 +20,11 @@ import structlog
 
 from recording_processor.catalogue.catalogue import Catalogue, catalogue_of
 from recording_processor.catalogue.opening import open_database
+from recording_processor.dates import utc_now
 from recording_processor.errors import ProcessorError
 from recording_processor.profile_feed import ProfileFeed
-from recording_processor.provisioning import Provisions, problems, read_provisions
+from recording_processor.profile_problems import problems
+from recording_processor.provisioning import Provisions, read_provisions
 from recording_processor.settings import ProcessorSettings, storages_of
 from recording_processor.web.application import make_application
 from service_shell.accounts import Accounts
@@ -127,7 +129,7 @@ async def _provision(catalogue: Catalogue, name: str, provisions: Provisions) ->
     for profile in added.profiles:
         _log.info("A profile was added", profile=profile.name, dbid=profile.dbid)
     for profile in provisions.profiles:
-        for problem in problems(profile):
+        for problem in problems(profile, now=utc_now()):
             _log.warning(
                 "A profile has a problem",
                 profile=profile.name,

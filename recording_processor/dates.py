@@ -20,6 +20,11 @@ _FORM = re.compile(
 )
 
 
+def utc_now() -> datetime:
+    """Return the time now, aware, by the wall clock: for the shells that ask pure functions."""
+    return datetime.now(UTC)
+
+
 def parse_instant(text: str) -> int:
     """Return milliseconds since 1970-01-01T00:00Z; without an offset UTC is meant.
 

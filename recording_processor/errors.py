@@ -2,8 +2,10 @@
 
     ProcessorError
     ├── BadParameter       400, statusCode 2   the request names something that cannot be
+    ├── NotPermitted       403, statusCode 3   the account's tenants do not allow it
     ├── NotFound           404, statusCode 6   no such recording, media file or contact centre
     ├── Conflict           409, statusCode 2   the same id with another content: a person must look
+    ├── Changed            412, statusCode 2   it is not what the caller took it for
     ├── TooLarge           413, statusCode 2   the body is over its limit
     ├── Busy               503, statusCode 4   a limit is reached; trying again later helps
     ├── OutOfSpace         507, statusCode 4   the catalogue's disk is full
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from service_shell.web import BAD_PARAMETER, INTERNAL, NOT_FOUND
+from service_shell.web import BAD_PARAMETER, INTERNAL, NO_PERMISSION, NOT_FOUND
 
 
 class ProcessorError(Exception):
@@ -35,8 +37,15 @@ class BadParameter(ProcessorError):
     code = BAD_PARAMETER
 
 
+class NotPermitted(ProcessorError):
+    """What is asked concerns every tenant, and the account is limited to some."""
+
+    status = 403
+    code = NO_PERMISSION
+
+
 class NotFound(ProcessorError):
-    """There is no such thing here, or it belongs to another region."""
+    """There is no such thing here, or it belongs to another region or tenant."""
 
     status = 404
     code = NOT_FOUND
@@ -46,6 +55,13 @@ class Conflict(ProcessorError):
     """The catalogue already holds something else under this id."""
 
     status = 409
+    code = BAD_PARAMETER
+
+
+class Changed(ProcessorError):
+    """It has changed since the caller looked (or is there, or is not): look again first."""
+
+    status = 412
     code = BAD_PARAMETER
 
 

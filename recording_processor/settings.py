@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from recording_processor.location import parse_location
 from recording_processor.storages import Storage, Storages
 from service_shell.accounts import Account
 from service_shell.log import LogSettings
@@ -48,7 +49,8 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """All settings of the processor.
 
     `public_url` is how answers name this processor; empty: as the request did. `provision` names
-    TOML files with tenants and profiles. Without `crypto_url` the console has no players.
+    TOML files with tenants and profiles. `node_path` is this node's own location: it decides which
+    ``decrypt-uri-prefix`` the console's sounds come from; where none is set it is `crypto_url`.
     """
 
     contact_center: ContactCenterSettings
@@ -56,12 +58,19 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     catalogue: str = "catalogue.sqlite3"
     public_url: str = ""
     crypto_url: str = ""
+    node_path: str = "/"
     provision: list[str] = []
     storages: list[Storage] = []
     accounts: list[Account] = []
     limits: Limits = Limits()
     log: LogSettings = LogSettings()
     drain_seconds: Seconds = 10.0
+
+    def __post_init__(self) -> None:
+        try:
+            parse_location(self.node_path)
+        except ValueError as error:
+            raise ValueError(f"`node_path`: {error}") from None
 
 
 def storages_of(settings: ProcessorSettings) -> Storages:

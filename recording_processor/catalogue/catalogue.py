@@ -12,14 +12,17 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from recording_format.ivr_profile import IvrProfile, Tenant
+from recording_processor.catalogue import envelopes, provisioned, reading
 from recording_processor.catalogue import filing as filing_sql
-from recording_processor.catalogue import provisioned, reading
 from recording_processor.catalogue.database import Database
-from recording_processor.catalogue.provisioned import ProfileList
+from recording_processor.catalogue.envelopes import Need
+from recording_processor.catalogue.profiles import Profiles, ensure_profile
 from recording_processor.catalogue.reading import Page
+from recording_processor.catalogue.settings_groups import SettingsGroups
 from recording_processor.errors import NotFound
-from recording_processor.recording import Filing, MediaFile, Recording
+from recording_processor.recording import Document, Filing, MediaFile, Recording
 from recording_processor.search import SearchRequest
+from recording_processor.tenancy import Tenants
 
 
 class Provisioned(msgspec.Struct, frozen=True):
@@ -30,13 +33,18 @@ class Provisioned(msgspec.Struct, frozen=True):
 
 
 class Catalogue:
-    """The catalogue of one contact centre. Make it with `catalogue_of`."""
+    """The catalogue of one contact centre. Make it with `catalogue_of`.
+
+    `tenants`, where a method asks for them, are those that the caller may reach.
+    """
 
     def __init__(
         self, database: Database, *, identity: str, contact_center: int, clock: Callable[[], int]
     ) -> None:
         self.database = database
         self.identity = identity
+        self.profiles = Profiles(database, clock)
+        self.groups = SettingsGroups(database, contact_center, clock)
         self._contact_center = contact_center
         self._clock = clock
 
@@ -51,42 +59,65 @@ class Catalogue:
                 new_play_id=lambda: str(uuid.uuid4()),
             )
 
-    async def find(self, request: SearchRequest) -> Page:
-        """Return a page of recordings. Raises `Busy`."""
+    async def find(self, request: SearchRequest, *, tenants: Tenants) -> Page:
+        """Return a page of the tenants' recordings. Raises `Busy`."""
         async with self.database.reading() as connection:
-            return await reading.find(connection, request, contact_center=self._contact_center)
+            return await reading.find(
+                connection, request, contact_center=self._contact_center, tenants=tenants
+            )
 
-    async def recording(self, recording_id: str) -> Recording:
-        """Return one recording. Raises `NotFound`, `Busy`."""
+    async def recording(self, recording_id: str, *, tenants: Tenants) -> Recording:
+        """Return one recording of the tenants. Raises `NotFound`, `Busy`."""
         async with self.database.reading() as connection:
             found = await reading.recording(
-                connection, recording_id, contact_center=self._contact_center
+                connection, recording_id, contact_center=self._contact_center, tenants=tenants
             )
         if found is None:
             raise NotFound("there is no such recording")
         return found
 
-    async def media_file(self, recording_id: str, play_name: str) -> MediaFile:
+    async def media_file(self, recording_id: str, play_name: str, *, tenants: Tenants) -> MediaFile:
         """Return the media file that is played under `play_name`. Raises `NotFound`, `Busy`."""
-        recording = await self.recording(recording_id)
+        recording = await self.recording(recording_id, tenants=tenants)
         for media in recording.media_files:
             if media.play_name == play_name:
                 return media
         raise NotFound("the recording has no such media file")
 
-    async def profiles(self) -> ProfileList:
-        """Return all IVR profiles and their version. Raises `Busy`."""
-        async with self.database.reading() as connection:
-            return await provisioned.profile_list(connection)
+    async def change_envelope(
+        self,
+        recording_id: str,
+        play_id: str,
+        alter: Callable[[Document], Document],
+        *,
+        tenants: Tenants,
+    ) -> bool:
+        """Let `alter` replace a media file's envelope; return whether that changed anything.
 
-    async def put_profile(self, profile: IvrProfile, *, changed_by: str) -> int:
-        """Make or change a profile; return the version of the list then.
-
-        Raises `BadParameter`, `Conflict`, `Busy`.
+        Raises `NotFound`, `Busy`, and whatever `alter` raises; then nothing is changed.
         """
         async with self.database.writing() as connection:
-            return await provisioned.put_profile(
-                connection, profile, changed_by=changed_by, now=self._clock()
+            changed = await envelopes.change_document(
+                connection,
+                contact_center=self._contact_center,
+                recording_id=recording_id,
+                play_id=play_id,
+                tenants=tenants,
+                alter=alter,
+            )
+        if changed is None:
+            raise NotFound("the recording has no such envelope")
+        return changed
+
+    async def need(self, tenant: str, alias: str, others: Sequence[str]) -> Need:
+        """Count the tenant's recordings that need a recipient. Raises `Busy`."""
+        async with self.database.reading() as connection:
+            return await envelopes.count_need(
+                connection,
+                contact_center=self._contact_center,
+                tenant=tenant,
+                alias=alias,
+                others=others,
             )
 
     async def provision(
@@ -101,7 +132,7 @@ class Catalogue:
             new_profiles = [
                 profile
                 for profile in profiles
-                if await provisioned.ensure_profile(connection, profile, now=self._clock())
+                if await ensure_profile(connection, profile, now=self._clock())
             ]
         return Provisioned(tuple(new_tenants), tuple(new_profiles))
 

@@ -7,34 +7,73 @@ column; whatever a range cannot say is said by GLOB, which is SQLite's case-sens
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Select, and_, select, tuple_, union_all
 
 from recording_processor.catalogue.tables import participations, recordings
 from recording_processor.cursor import Cursor
 from recording_processor.search import Pattern, Search
+from recording_processor.tenancy import Tenants
 
+# So many tenants of an account are looked through one by one.
+_LANES = 50
 _LAST_CHARACTER = "\U0010ffff"
 _Column = ColumnElement[str | None]
 
 
 def page_of(
-    search: Search, *, contact_center: int, cursor: Cursor | None, limit: int
-) -> Select[tuple[int]]:
-    """Select the numbers of at most `limit` recordings that fit, seen from the cursor on.
+    search: Search,
+    *,
+    contact_center: int,
+    tenants: Tenants,
+    cursor: Cursor | None,
+    limit: int,
+) -> Select[Any]:
+    """Select number and start of at most `limit` recordings that fit, seen from the cursor on.
 
     Newest first; behind a `previous` cursor oldest first, so that the nearest rows come.
     """
-    key = (recordings.c.started_at, recordings.c.number)
-    found = select(recordings.c.number).where(
-        recordings.c.contact_center == contact_center, *_conditions(search)
+    if tenants is None or not 1 < len(tenants) <= _LANES:
+        return _newest(_found(search, contact_center, tenants, cursor), recordings, cursor, limit)
+    # Each tenant's nearest rows come straight from an index; of all of them the nearest are taken.
+    # One condition for several tenants would make SQLite walk through everybody's recordings.
+    lanes = [
+        _newest(
+            _found(search, contact_center, (tenant,), cursor), recordings, cursor, limit
+        ).subquery()
+        for tenant in dict.fromkeys(tenants)
+    ]
+    nearest = union_all(*(select(lane) for lane in lanes)).subquery()
+    return _newest(select(nearest), nearest, cursor, limit)
+
+
+def _found(
+    search: Search, contact_center: int, tenants: Tenants, cursor: Cursor | None
+) -> Select[Any]:
+    columns = recordings.c
+    found = select(columns.number, columns.started_at).where(
+        columns.contact_center == contact_center, *of_tenants(tenants), *_conditions(search)
     )
-    if cursor is not None and cursor.direction == "previous":
-        found = found.where(tuple_(*key) > tuple_(cursor.start, cursor.row))
-        return found.order_by(*(column.asc() for column in key)).limit(limit)
-    if cursor is not None:
-        found = found.where(tuple_(*key) < tuple_(cursor.start, cursor.row))
-    return found.order_by(*(column.desc() for column in key)).limit(limit)
+    if cursor is None:
+        return found
+    key, place = tuple_(columns.started_at, columns.number), tuple_(cursor.start, cursor.row)
+    return found.where(key > place if cursor.direction == "previous" else key < place)
+
+
+def _newest(found: Select[Any], rows: FromClause, cursor: Cursor | None, limit: int) -> Select[Any]:
+    """Order by start, newest first; behind a `previous` cursor oldest first."""
+    key = (rows.c.started_at, rows.c.number)
+    backwards = cursor is not None and cursor.direction == "previous"
+    return found.order_by(*(column.asc() if backwards else column.desc() for column in key)).limit(
+        limit
+    )
+
+
+def of_tenants(tenants: Tenants) -> Iterator[ColumnElement[bool]]:
+    """Yield the condition that a recording belongs to one of `tenants`; none where all are open."""
+    if tenants is not None:
+        yield recordings.c.tenant.in_(tenants)
 
 
 def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:

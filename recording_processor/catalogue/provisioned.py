@@ -1,33 +1,14 @@
-"""Contact centre, tenants and IVR profiles; every change of a profile is a version of its own.
-
-Version numbers count over all profiles and only go up, so one number tells a reader whether it has
-everything. A profile put again without a change makes no version.
-"""
+"""The contact centre and its tenants, as the settings name them and the catalogue keeps them."""
 
 from __future__ import annotations
 
-import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recording_format.ivr_profile import IvrProfile, Tenant
-from recording_processor.catalogue.tables import (
-    contact_centers,
-    identity,
-    profile_versions,
-    profiles,
-    tenants,
-)
+from recording_format.ivr_profile import Tenant
+from recording_processor.catalogue.tables import contact_centers, identity, tenants
 from recording_processor.errors import BadParameter, Conflict
-
-_sections = msgspec.json.Decoder(dict[str, dict[str, str]])
-
-
-class ProfileList(msgspec.Struct, frozen=True):
-    """All profiles by DBID, and the version of the last change (0: there never was one)."""
-
-    version: int
-    profiles: tuple[IvrProfile, ...]
+from recording_processor.tenancy import Tenants, reaches
 
 
 async def ensure_identity(connection: AsyncConnection, drawn: str) -> str:
@@ -71,76 +52,18 @@ async def ensure_tenant(connection: AsyncConnection, tenant: Tenant) -> bool:
     return True
 
 
-async def ensure_profile(connection: AsyncConnection, profile: IvrProfile, *, now: int) -> bool:
-    """Make the profile when its DBID is unknown; return whether it was made."""
-    known = await connection.execute(select(profiles.c.dbid).where(profiles.c.dbid == profile.dbid))
-    if known.scalar() is not None:
-        return False
-    await put_profile(connection, profile, changed_by="settings", now=now)
-    return True
+async def tenant_list(connection: AsyncConnection, reachable: Tenants) -> tuple[Tenant, ...]:
+    """Return the tenants that are reachable, by DBID."""
+    found = await connection.execute(select(tenants).order_by(tenants.c.dbid))
+    known = (Tenant(name=row.name, dbid=row.dbid) for row in found)
+    return tuple(tenant for tenant in known if reaches(reachable, tenant.name))
 
 
-async def put_profile(
-    connection: AsyncConnection, profile: IvrProfile, *, changed_by: str, now: int
-) -> int:
-    """Make or change a profile; return the version that the catalogue then has.
-
-    Raises `BadParameter` for an unknown tenant, `Conflict` when another profile has the name.
-    """
-    present = await profile_list(connection)
-    for other in present.profiles:
-        if other == profile:
-            return present.version
-        same_name = (other.name, other.tenant) == (profile.name, profile.tenant)
-        if same_name and other.dbid != profile.dbid:
-            raise Conflict(f"the tenant already has a profile {profile.name!r}, DBID {other.dbid}")
-    await _check_tenant(connection, profile.tenant)
-    added = await connection.execute(
-        insert(profile_versions).values(
-            dbid=profile.dbid,
-            name=profile.name,
-            tenant_dbid=profile.tenant.dbid,
-            sections=msgspec.json.encode(profile.sections).decode(),
-            changed_at=now,
-            changed_by=changed_by,
-        )
-    )
-    assert added.inserted_primary_key is not None
-    version = int(added.inserted_primary_key[0])
-    if any(other.dbid == profile.dbid for other in present.profiles):
-        await connection.execute(
-            update(profiles).where(profiles.c.dbid == profile.dbid).values(version=version)
-        )
-    else:
-        await connection.execute(insert(profiles).values(dbid=profile.dbid, version=version))
-    return version
-
-
-async def _check_tenant(connection: AsyncConnection, tenant: Tenant) -> None:
+async def check_tenant(connection: AsyncConnection, tenant: Tenant, reachable: Tenants) -> None:
+    """Raise `BadParameter` unless it is a reachable tenant under its own name."""
     found = await connection.execute(select(tenants.c.name).where(tenants.c.dbid == tenant.dbid))
     name = found.scalar()
-    if name is None:
+    if name is None or not reaches(reachable, name):
         raise BadParameter(f"tenant.dbid: {tenant.dbid} is not a tenant of this processor")
     if name != tenant.name:
         raise BadParameter(f"tenant.name: the tenant with DBID {tenant.dbid} is {name!r}")
-
-
-async def profile_list(connection: AsyncConnection) -> ProfileList:
-    """Return every profile as it is now, by DBID."""
-    found = await connection.execute(
-        select(profile_versions, tenants.c.name.label("tenant_name"))
-        .join(profiles, profiles.c.version == profile_versions.c.version)
-        .join(tenants, tenants.c.dbid == profile_versions.c.tenant_dbid)
-        .order_by(profile_versions.c.dbid)
-    )
-    known = tuple(
-        IvrProfile(
-            dbid=row.dbid,
-            name=row.name,
-            tenant=Tenant(name=row.tenant_name, dbid=row.tenant_dbid),
-            sections=_sections.decode(row.sections),
-        )
-        for row in found
-    )
-    version = (await connection.execute(select(func.max(profile_versions.c.version)))).scalar()
-    return ProfileList(version or 0, known)

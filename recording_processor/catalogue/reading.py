@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recording_processor.catalogue.finding import page_of
+from recording_processor.catalogue.finding import of_tenants, page_of
 from recording_processor.catalogue.tables import media_files, participations, recordings
 from recording_processor.cursor import Cursor
 from recording_processor.recording import MediaFile, Participation, Recording
 from recording_processor.search import SearchRequest
+from recording_processor.tenancy import Tenants
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -25,11 +26,14 @@ class Page(msgspec.Struct, frozen=True):
     previous: Cursor | None
 
 
-async def find(connection: AsyncConnection, request: SearchRequest, *, contact_center: int) -> Page:
+async def find(
+    connection: AsyncConnection, request: SearchRequest, *, contact_center: int, tenants: Tenants
+) -> Page:
     """Return the page that `request` asks for."""
     statement = page_of(
         request.search,
         contact_center=contact_center,
+        tenants=tenants,
         cursor=request.cursor,
         limit=request.limit + 1,
     )
@@ -40,13 +44,12 @@ async def find(connection: AsyncConnection, request: SearchRequest, *, contact_c
 
 
 async def recording(
-    connection: AsyncConnection, recording_id: str, *, contact_center: int
+    connection: AsyncConnection, recording_id: str, *, contact_center: int, tenants: Tenants
 ) -> Recording | None:
-    """Return one recording, or None."""
+    """Return one recording of the tenants, or None."""
     columns = recordings.c
-    rows = await _rows(
-        connection, (columns.contact_center == contact_center) & (columns.id == recording_id)
-    )
+    condition = (columns.contact_center == contact_center) & (columns.id == recording_id)
+    rows = await _rows(connection, and_(condition, *of_tenants(tenants)))
     found = await _whole(connection, rows)
     return found[0] if found else None
 

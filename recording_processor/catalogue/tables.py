@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -53,7 +54,8 @@ tenants = Table(
     Column("name", Text, nullable=False, unique=True),
 )
 
-# Every version of every profile; `version` counts over all of them and never goes back.
+# Every version of every profile; `version` counts over all of them and never goes back. A deleted
+# profile ends with a version that says so and has its last options.
 profile_versions = Table(
     "profile_versions",
     metadata,
@@ -64,6 +66,7 @@ profile_versions = Table(
     Column("sections", Text, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
     Column("changed_by", Text, nullable=False),
+    Column("deleted", Boolean(create_constraint=False), nullable=False, server_default=text("0")),
     Index("ix_profile_versions_dbid", "dbid", "version"),
     sqlite_autoincrement=True,
 )
@@ -74,6 +77,31 @@ profiles = Table(
     metadata,
     Column("dbid", Integer, primary_key=True, autoincrement=False),
     Column("version", ForeignKey("profile_versions.version"), nullable=False),
+)
+
+# Settings that hold for a location and what lies below it; `value` is JSON.
+group_settings = Table(
+    "group_settings",
+    metadata,
+    Column("contact_center", ForeignKey("contact_centers.id"), primary_key=True),
+    Column("settings_group", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("location", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+# The certificates that screen recordings are encrypted for, by the n of ``certificate-n``.
+screen_certificates = Table(
+    "screen_certificates",
+    metadata,
+    Column("contact_center", ForeignKey("contact_centers.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("tenant_dbid", ForeignKey("tenants.dbid"), nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
 )
 
 # The reversed columns make a search for a number's end as cheap as one for its beginning.
@@ -94,11 +122,21 @@ recordings = Table(
     Column("filed_at", BigInteger, nullable=False),
     UniqueConstraint("contact_center", "id"),
     Index("ix_recordings_started_at", "contact_center", "started_at", "number"),
+    Index("ix_recordings_stopped_at", "contact_center", "stopped_at", "id"),
     Index("ix_recordings_caller", "contact_center", "caller", "started_at", "number"),
     Index("ix_recordings_caller_reversed", "contact_center", "caller_reversed"),
     Index("ix_recordings_dialed", "contact_center", "dialed", "started_at", "number"),
     Index("ix_recordings_dialed_reversed", "contact_center", "dialed_reversed"),
     Index("ix_recordings_tenant", "contact_center", "tenant", "started_at", "number"),
+    # Without these a common number of a small tenant, or a rare one of a big, would be a long walk.
+    Index(
+        "ix_recordings_tenant_caller",
+        *("contact_center", "tenant", "caller", "started_at", "number"),
+    ),
+    Index(
+        "ix_recordings_tenant_dialed",
+        *("contact_center", "tenant", "dialed", "started_at", "number"),
+    ),
     sqlite_autoincrement=True,
 )
 

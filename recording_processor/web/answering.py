@@ -27,9 +27,10 @@ _HEADERS = {
 }
 
 
-def json_answer(value: object) -> web.Response:
+def json_answer(value: object, *, status: int = 200) -> web.Response:
     """Return `value` as a successful JSON answer."""
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+    body = msgspec.json.encode(value)
+    return web.Response(status=status, body=body, content_type="application/json")
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:

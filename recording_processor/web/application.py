@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 import aiohttp
 from aiohttp import web
 
 from recording_processor.catalogue.catalogue import Catalogue
+from recording_processor.dates import utc_now
 from recording_processor.profile_feed import ProfileFeed
 from recording_processor.settings import ProcessorSettings
 from recording_processor.storages import Storages
 from recording_processor.web.answering import add_headers, own_errors
+from recording_processor.web.archive import ArchiveRoutes
 from recording_processor.web.console import ASSET_PATHS, ConsoleRoutes
+from recording_processor.web.deployments import DeploymentRoutes
+from recording_processor.web.description import DESCRIPTION_PATH, DescriptionRoutes
+from recording_processor.web.envelopes import EnvelopeRoutes
 from recording_processor.web.health import OPEN_PATHS, HealthRoutes
 from recording_processor.web.metrics import Metrics
 from recording_processor.web.playback import PlaybackRoutes
+from recording_processor.web.profile_list import ProfileListRoutes
 from recording_processor.web.profiles import ProfileRoutes
 from recording_processor.web.recordings import RecordingRoutes
+from recording_processor.web.screen_certificates import ScreenCertificateRoutes
+from recording_processor.web.settings_groups import SettingsGroupRoutes
 from recording_processor.web.slots import Slots
 from service_shell.accounts import Accounts
 from service_shell.web import basic_auth, errors_as_json
@@ -31,8 +42,9 @@ def make_application(
     *,
     accounts: Accounts,
     storages: Storages,
+    now: Callable[[], datetime] = utc_now,
 ) -> web.Application:
-    """Return the application."""
+    """Return the application. `now` is the time by which certificates are looked at."""
     metrics = Metrics()
     # Two kinds of places: a console's sound comes through crypto_server back to the stored bytes.
     plays = Slots(settings.limits.plays, "streams open")
@@ -45,11 +57,22 @@ def make_application(
     groups = (
         RecordingRoutes(catalogue, settings, metrics),
         PlaybackRoutes(catalogue, settings, storages, http, plays, metrics),
-        ProfileRoutes(catalogue, settings, feed, polls, metrics),
+        EnvelopeRoutes(catalogue),
+        ProfileListRoutes(catalogue, feed, polls, metrics),
+        ProfileRoutes(
+            catalogue.profiles, feed, metrics, now, longest_body=settings.limits.profile_bytes
+        ),
+        DeploymentRoutes(catalogue.profiles, feed, metrics, now),
+        SettingsGroupRoutes(catalogue.groups, settings),
+        ScreenCertificateRoutes(catalogue, settings, now),
+        DescriptionRoutes(),
         ConsoleRoutes(catalogue, settings, http, sounds, metrics),
+        ArchiveRoutes(catalogue, settings, storages, http, metrics, now),
         HealthRoutes(catalogue, feed, metrics),
     )
-    sign_in = basic_auth(accounts, realm=_REALM, open_paths={*OPEN_PATHS, *ASSET_PATHS})
+    sign_in = basic_auth(
+        accounts, realm=_REALM, open_paths={*OPEN_PATHS, *ASSET_PATHS, DESCRIPTION_PATH}
+    )
     app = web.Application(middlewares=[metrics.middleware(), errors_as_json, own_errors, sign_in])
     app.on_response_prepare.append(add_headers)
     for group in groups:

@@ -6,6 +6,7 @@ processor has no key, and no right to listen of its own.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 import aiohttp
@@ -18,8 +19,11 @@ from recording_processor.console import page as console_page
 from recording_processor.console.page import ASSETS, View
 from recording_processor.cursor import Cursor
 from recording_processor.errors import BadParameter, NotFound, ProcessorError, UpstreamFailed
+from recording_processor.group_setting import DECRYPT_URI_PREFIX, SCREEN_RECORDING, effective
+from recording_processor.location import parse_location
 from recording_processor.search import CRITERIA, read_search
 from recording_processor.settings import ProcessorSettings
+from recording_processor.tenancy import tenants_of
 from recording_processor.web.metrics import Metrics
 from recording_processor.web.playback import media_type
 from recording_processor.web.relay import Relay
@@ -45,7 +49,9 @@ class ConsoleRoutes:
     ) -> None:
         self._catalogue = catalogue
         self._settings = settings
-        self._crypto_url = settings.crypto_url.rstrip("/")
+        crypto_url = settings.crypto_url.rstrip("/")
+        self._own_prefix = f"{crypto_url}/rcs" if crypto_url else ""
+        self._node = parse_location(settings.node_path)
         self._relay = Relay(
             "crypto_server",
             http,
@@ -72,22 +78,26 @@ class ConsoleRoutes:
         try:
             wanted = read_search(query, default_limit=_ENTRIES, maximum_limit=100, anything=True)
         except BadParameter as error:
-            return self._page(person, Page((), None, None), criteria, fault=f"{error}.")
-        found = await self._catalogue.find(wanted)
-        return self._page(person, found, dict(wanted.criteria), fault=None)
+            return await self._page(person, Page((), None, None), criteria, fault=f"{error}.")
+        found = await self._catalogue.find(wanted, tenants=tenants_of(person))
+        return await self._page(person, found, dict(wanted.criteria), fault=None)
 
     async def play(self, request: web.Request) -> web.StreamResponse:
         """Stream the decrypted sound; Range is passed on."""
-        require_role(request, "listener")
-        if not self._crypto_url:
+        person = require_role(request, "listener")
+        prefix = await self._decrypt_uri_prefix()
+        if not prefix:
             raise UpstreamFailed("no crypto_server is configured")
         recording_id = request.match_info["recording_id"]
-        media = await self._catalogue.media_file(recording_id, request.match_info["play_name"])
+        media = await self._catalogue.media_file(
+            recording_id, request.match_info["play_name"], tenants=tenants_of(person)
+        )
         return await self._relay.stream(
             request,
-            f"{self._crypto_url}/rcs{play_path(recording_id, media.play_name)}",
+            prefix + play_path(recording_id, media.play_name),
             authorization=request.headers["Authorization"],
             content_type=media_type,
+            forwarded=_forwarded(request),
         )
 
     async def asset(self, request: web.Request) -> web.Response:
@@ -102,7 +112,13 @@ class ConsoleRoutes:
             headers={"Cache-Control": "public, max-age=300"},
         )
 
-    def _page(
+    async def _decrypt_uri_prefix(self) -> str:
+        """Return where this node's sounds are decrypted, or an empty text."""
+        known = effective(await self._catalogue.groups.settings(SCREEN_RECORDING), self._node)
+        setting = known.get(DECRYPT_URI_PREFIX)
+        return self._own_prefix if setting is None else str(setting.value).rstrip("/")
+
+    async def _page(
         self, person: Account, found: Page, criteria: dict[str, str], *, fault: str | None
     ) -> web.Response:
         view = View(
@@ -116,7 +132,7 @@ class ConsoleRoutes:
             person=person.name,
             roles=tuple(person.roles),
             may_listen="listener" in person.roles,
-            can_play=bool(self._crypto_url),
+            can_play=bool(await self._decrypt_uri_prefix()),
         )
         status = 200 if fault is None else 400
         return web.Response(
@@ -126,6 +142,15 @@ class ConsoleRoutes:
 
 def _link(cursor: Cursor | None) -> str | None:
     return None if cursor is None else f"/?{urlencode([(cursor.direction, cursor.encode())])}"
+
+
+def _forwarded(request: web.Request) -> str:
+    """Return whom the sound is for: what a proxy before us said, and last whom we see ourselves."""
+    said = request.headers.get("X-Forwarded-For", "")
+    # A long list must not push out the address that nobody could make up.
+    parts = [part.strip() for part in said.split(",")[-2:]]
+    known = [part for part in parts if re.fullmatch(r"[0-9A-Za-z.:\[\]_-]{1,45}", part)]
+    return ", ".join([*known, request.remote or "unknown"])
 
 
 def _refused(status: int, told: str) -> ProcessorError | RoleMissing:

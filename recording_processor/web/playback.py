@@ -9,6 +9,7 @@ from recording_processor.catalogue.catalogue import Catalogue
 from recording_processor.errors import UpstreamFailed
 from recording_processor.settings import ProcessorSettings
 from recording_processor.storages import NotFetchable, Storages
+from recording_processor.tenancy import tenants_of
 from recording_processor.web.metrics import Metrics
 from recording_processor.web.recordings import READERS, check_contact_center
 from recording_processor.web.relay import Relay
@@ -56,10 +57,12 @@ class PlaybackRoutes:
 
     async def play(self, request: web.Request) -> web.StreamResponse:
         """Stream a media file as it lies in the store."""
-        require_role(request, *READERS)
+        account = require_role(request, *READERS)
         check_contact_center(request, self._settings)
         media = await self._catalogue.media_file(
-            request.match_info["recording_id"], request.match_info["play_name"]
+            request.match_info["recording_id"],
+            request.match_info["play_name"],
+            tenants=tenants_of(account),
         )
         try:
             stored = self._storages.locate(media.storage_path)

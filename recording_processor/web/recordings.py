@@ -12,6 +12,7 @@ from recording_processor.errors import BadParameter, Conflict, NotFound
 from recording_processor.intake import read_post
 from recording_processor.search import read_search
 from recording_processor.settings import ProcessorSettings
+from recording_processor.tenancy import tenants_of
 from recording_processor.web.answering import json_answer
 from recording_processor.web.body import read_body
 from recording_processor.web.metrics import Metrics
@@ -38,17 +39,18 @@ class RecordingRoutes:
             web.get("/api/v2/recordings", self.search),
             web.get(f"/api/v2/{recording}", self.one),
             web.get(f"/api/v2/ops/contact-centers/{{ccid}}/{recording}", self.one),
-            web.get(f"/lab/{recording}/envelopes/{{play_id}}.pem", self.envelope),
         ]
 
     async def post(self, request: web.Request) -> web.Response:
         """File posted metadata; answered when it is durable."""
-        require_role(request, "mcp")
+        account = require_role(request, "mcp")
         if request.match_info["domain"] != self._settings.contact_center.domain:
             raise NotFound("there is no such contact centre")
         body = await read_body(request, self._settings.limits.metadata_bytes)
         try:
             filing = read_post(body)
+            if not account.may_reach(filing.tenant):
+                raise NotFound("there is no such tenant")
             new = await self._catalogue.file(filing)
         except MetadataError as error:
             self._metrics.filed.labels("refused").inc()
@@ -64,12 +66,12 @@ class RecordingRoutes:
 
     async def search(self, request: web.Request) -> web.Response:
         """Answer one page of recordings, newest first."""
-        require_role(request, "operator", "admin")
+        account = require_role(request, "operator", "admin")
         limits = self._settings.limits
         wanted = read_search(
             request.query.items(), default_limit=limits.page, maximum_limit=limits.page_maximum
         )
-        page = await self._catalogue.find(wanted)
+        page = await self._catalogue.find(wanted, tenants=tenants_of(account))
         base = base_url(request, self._settings)
         return json_answer(
             {
@@ -85,23 +87,14 @@ class RecordingRoutes:
 
     async def one(self, request: web.Request) -> web.Response:
         """Answer one recording by its id."""
-        require_role(request, *READERS)
+        account = require_role(request, *READERS)
         check_contact_center(request, self._settings)
-        recording = await self._catalogue.recording(request.match_info["recording_id"])
+        recording = await self._catalogue.recording(
+            request.match_info["recording_id"], tenants=tenants_of(account)
+        )
         base = base_url(request, self._settings)
         answer = recording_answer(recording, region=self._region, base_url=base)
         return json_answer({"statusCode": 0, "recording": answer})
-
-    async def envelope(self, request: web.Request) -> web.Response:
-        """Answer a media file's PKCS#7 envelope as the PEM text that was posted."""
-        require_role(request, *READERS)
-        recording = await self._catalogue.recording(request.match_info["recording_id"])
-        play_id = request.match_info["play_id"]
-        for media in recording.media_files:
-            if media.play_name.partition(".")[0] == play_id and media.encrypted:
-                text = media.document["pkcs7"]
-                return web.Response(text=text, content_type="application/x-pem-file")
-        raise NotFound("the recording has no such envelope")
 
 
 def base_url(request: web.Request, settings: ProcessorSettings) -> str:

@@ -71,13 +71,17 @@ class Relay:
         *,
         authorization: str,
         content_type: Callable[[str], str],
+        forwarded: str = "",
     ) -> web.StreamResponse:
         """Answer `request` with what `url` holds.
 
         `url` is percent-encoded already; `content_type` turns the upstream's type into ours.
+        `forwarded` is the ``X-Forwarded-For`` that the upstream is told, when it is.
         Raises `UpstreamFailed`, `UpstreamSlow`, `Busy` or what `refused` gives.
         """
         headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
+        if forwarded:
+            headers["X-Forwarded-For"] = forwarded
         headers |= {"Authorization": authorization, "Accept-Encoding": "identity"}
         with self._slots.hold():
             async with self._open(request.method, url, headers) as upstream:

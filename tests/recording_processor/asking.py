@@ -23,3 +23,21 @@ async def get(client: Client, path: str, *, role: str = "operator", status: int 
         assert answer.status == status, await answer.text()
         told: Json = await answer.json()
         return told
+
+
+async def ask(
+    client: Client,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    role: str = "admin",
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Json:
+    """Send `body` as JSON, as someone of `role`, and return the JSON of the answer."""
+    everything = {**sign_in(role), **(headers or {})}
+    async with client.request(method, path, json=body, headers=everything) as answer:
+        assert answer.status == status, await answer.text()
+        told: Json = await answer.json()
+        return told

@@ -102,3 +102,24 @@ def with_limits(settings: ProcessorSettings, **limits: float) -> ProcessorSettin
     """Return `settings` with other limits."""
     changed = msgspec.structs.replace(settings.limits, **limits)
     return msgspec.structs.replace(settings, limits=changed)
+
+
+def with_account(
+    settings: ProcessorSettings,
+    name: str,
+    roles: list[str],
+    tenants: list[str],
+    *,
+    password: str = "",
+) -> ProcessorSettings:
+    """Return `settings` with an account limited to `tenants` added; `sign_in(name)` signs it in.
+
+    Unless it has another `password`.
+    """
+    account = Account(
+        name=name,
+        roles=roles,
+        tenants=tenants,
+        password_hash=hash_password(password or f"{name}-secret"),
+    )
+    return msgspec.structs.replace(settings, accounts=[*settings.accounts, account])

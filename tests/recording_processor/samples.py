@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+
+from recording_format.certificates import RecordingCertificate
+from recording_format.envelope import Envelope, wrap_session_key
+from recording_format.session_key import SessionKey
 
 DOMAIN = "lab.example"
 CCID = "5f3b0c5e-1111-4222-8333-444455556666"
@@ -93,3 +97,15 @@ def profile(
             "recording-certificates": {},
         },
     }
+
+
+def envelope(
+    certificates: Sequence[RecordingCertificate],
+    *,
+    iv: bytes = bytes(16),
+    key: SessionKey | None = None,
+) -> str:
+    """Return a real envelope (PEM) for the certificates."""
+    session_key = key or SessionKey(bytes(32))
+    recipients = wrap_session_key(session_key, certificates)
+    return Envelope(recipients, session_key.algorithm, iv).to_pem()

@@ -101,7 +101,8 @@ async def full(thousand: Path) -> AsyncIterator[Catalogue]:
 
 async def page(catalogue: Catalogue, *query: tuple[str, str]) -> Page:
     """Find one page, of 100 unless the query says otherwise."""
-    return await catalogue.find(read_search(query, default_limit=100, maximum_limit=1000))
+    wanted = read_search(query, default_limit=100, maximum_limit=1000)
+    return await catalogue.find(wanted, tenants=None)
 
 
 async def follow(catalogue: Catalogue, first: Page, direction: str) -> list[Page]:

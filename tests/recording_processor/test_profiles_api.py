@@ -212,6 +212,6 @@ async def test_provisioning_adds_only_what_is_missing(tmp_path: Path) -> None:
         assert await provision(catalogue, "wav") == [101, 102]
     async with open_catalogue(tmp_path / "catalogue.sqlite3") as catalogue:
         assert await provision(catalogue, "mp3") == []
-        listed = await catalogue.profiles()
+        listed = await catalogue.profiles.all(None)
         assert listed.version == 2
         assert listed.profiles[0].fixed("recordingclient.type") == "audio/wav"

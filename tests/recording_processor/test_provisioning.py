@@ -14,14 +14,12 @@ from cryptography.x509.oid import NameOID
 
 from recording_format.ivr_profile import IvrProfile, Tenant
 from recording_processor.errors import BadParameter
-from recording_processor.provisioning import (
-    check_profile,
-    decode_profile,
-    problems,
-    read_provisions,
-)
+from recording_processor.profile_options import check_profile
+from recording_processor.profile_problems import problems
+from recording_processor.provisioning import decode_profile, read_provisions
 from tests.recording_processor.samples import Json, profile
 
+NOW = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 TOML = """
 [[tenants]]
 name = "Environment"
@@ -169,7 +167,7 @@ def test_a_good_certificate_is_no_problem(certificate: str) -> None:
     found = decode()
     found.sections["recording-certificates"]["certificates-1"] = certificate
     check_profile(found)
-    assert problems(found) == []
+    assert problems(found, now=NOW) == []
 
 
 def test_a_ruined_certificate_is_reported_by_name(certificate: str) -> None:
@@ -180,13 +178,13 @@ def test_a_ruined_certificate_is_reported_by_name(certificate: str) -> None:
         "certificates-1": certificate,
         "certificates-2": ruined,
     }
-    (problem,) = problems(found)
+    (problem,) = problems(found, now=NOW)
     assert (problem.section, problem.option) == ("recording-certificates", "certificates-2")
     assert "certificates-2" in problem.problem
 
 
 def test_a_profile_without_certificates_says_so() -> None:
     """A recording profile that could never record is reported, unless it means to be plain."""
-    assert [problem.option for problem in problems(decode())] == ["certificates-1"]
+    assert [problem.option for problem in problems(decode(), now=NOW)] == ["certificates-1"]
     plain = decode(sections=sections({"lab.unencrypted": "fixed,true"}))
-    assert problems(plain) == []
+    assert problems(plain, now=NOW) == []

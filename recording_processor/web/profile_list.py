@@ -1,0 +1,94 @@
+"""All IVR profiles over HTTP, with a version, and a long poll for the next.
+
+Profiles hold passwords. They go to the roles `mcp` and `admin` only, and into no log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import msgspec
+from aiohttp import web
+
+from recording_processor.catalogue.catalogue import Catalogue
+from recording_processor.catalogue.profile_rows import ProfileList
+from recording_processor.errors import BadParameter
+from recording_processor.profile_feed import ProfileFeed
+from recording_processor.tenancy import Tenants, tenants_of
+from recording_processor.web.metrics import Metrics
+from recording_processor.web.slots import Slots
+from service_shell.web import require_role
+
+_LONGEST_WAIT = 60
+
+
+class ProfileListRoutes:
+    """``GET /lab/profiles``."""
+
+    def __init__(
+        self, catalogue: Catalogue, feed: ProfileFeed, slots: Slots, metrics: Metrics
+    ) -> None:
+        self._catalogue = catalogue
+        self._feed = feed
+        self._slots = slots
+        self._metrics = metrics
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes; a GET answers HEAD too."""
+        return [web.get("/lab/profiles", self.all)]
+
+    async def all(self, request: web.Request) -> web.Response:
+        """Answer every profile; with `after` and `wait`, when there is a newer version.
+
+        When the time is over without one, the present version is answered. With
+        ``If-None-Match`` of the present version the answer is 304.
+        """
+        account = require_role(request, "mcp", "admin")
+        after, wait = _poll(request)
+        listed = await self._newer(request, after, wait, tenants_of(account))
+        self._metrics.profile_version.set(listed.version)
+        etag = self._etag(listed)
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304, headers={"ETag": etag})
+        body = msgspec.json.encode({"version": listed.version, "profiles": listed.profiles})
+        return web.Response(body=body, content_type="application/json", headers={"ETag": etag})
+
+    async def _newer(
+        self, request: web.Request, after: int | None, wait: int, tenants: Tenants
+    ) -> ProfileList:
+        known = request.headers.get("If-None-Match")
+        change = self._feed.change
+        listed = await self._catalogue.profiles.all(tenants)
+        # Another catalogue's version 7 is not ours: a reader that says which one it knows is told.
+        is_news = listed.version != after or known not in (None, self._etag(listed))
+        if after is None or wait == 0 or is_news:
+            return listed
+        with self._slots.hold():
+            try:
+                async with asyncio.timeout(wait):
+                    await change.wait()
+            except TimeoutError:
+                return listed
+        return await self._catalogue.profiles.all(tenants)
+
+    def _etag(self, listed: ProfileList) -> str:
+        return f'"{self._catalogue.identity}-{listed.version}"'
+
+
+def _poll(request: web.Request) -> tuple[int | None, int]:
+    """Return `after` (None: not given) and `wait` in seconds."""
+    for name in request.query:
+        if name not in ("after", "wait"):
+            raise BadParameter(f"{name[:64]!r} is not a parameter of this list")
+    after = _whole(request, "after", 2**53)
+    return after, _whole(request, "wait", _LONGEST_WAIT) or 0
+
+
+def _whole(request: web.Request, name: str, maximum: int) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,16}", text) or int(text) > maximum:
+        raise BadParameter(f"{name}: it is not a whole number from 0 to {maximum}")
+    return int(text)
