@@ -17,28 +17,33 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from crypto_server.administration.document import OPENAPI_PATH
+from crypto_server.administration.mounting import Administration
+from crypto_server.administration.sign_in import REALM
+from crypto_server.administration.validation import open_validation
 from crypto_server.audit import Audit
 from crypto_server.errors import AuditError, CryptoServerError, KeystoreError
 from crypto_server.keystore import Keystore
+from crypto_server.keystore.opening import open_keystore
 from crypto_server.metrics import PlaybackMetrics
-from crypto_server.playback import Player
+from crypto_server.playing.player import Player
+from crypto_server.playing.routes import OPEN_PATHS, PlayRoutes
 from crypto_server.processor import ProcessorClient
-from crypto_server.routes import OPEN_PATHS, PlayRoutes
-from crypto_server.settings import (
-    KEYSTORE_PASSWORD,
-    PROCESSOR_PASSWORD,
-    Settings,
-    read_password,
-)
+from crypto_server.rcs_properties import load_crypto_settings
+from crypto_server.rewrap import RewrapRoutes
+from crypto_server.rewrap.envelope_client import EnvelopeClient
+from crypto_server.rewrap.rewrapper import Rewrapper
+from crypto_server.settings import PROCESSOR_PASSWORD, Settings, read_password
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_tcp, display
 from service_shell.log import configure_logging
-from service_shell.settings import SettingsError, load_settings
+from service_shell.settings import SettingsError
 from service_shell.web import basic_auth, errors_as_json, serve
 
 NAME = "crypto_server"
+ADMINISTRATION: web.AppKey[Administration] = web.AppKey("administration", Administration)
 _READ_BUFFER = 256 * 1024
 _log = structlog.get_logger()
 
@@ -46,12 +51,16 @@ _log = structlog.get_logger()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server until it is asked to stop; return the exit code."""
     parser = argparse.ArgumentParser(prog=NAME, description="Plays encrypted recordings.")
-    parser.add_argument("--config", type=Path, required=True, help="settings file (TOML)")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="settings file (TOML, or rcs.properties)"
+    )
     config: Path = parser.parse_args(argv).config
 
     async def run(lifetime: Lifetime) -> None:
-        settings = load_settings(Settings, config, prefix="crypto", environ=os.environ)
+        settings, notes = load_crypto_settings(config, os.environ)
         configure_logging(NAME, settings.log)
+        for note in notes:
+            _log.warning(note)
         raise_descriptor_limit()
         await run_server(settings, os.environ, lifetime)
 
@@ -69,12 +78,14 @@ async def run_server(settings: Settings, environ: Mapping[str, str], lifetime: L
                 serve(app, sock, grace=settings.grace_seconds),
                 asyncio.TaskGroup() as tasks,
             ):
+                watching = tasks.create_task(app[ADMINISTRATION].expiry.watch())
                 hangups = tasks.create_task(_on_hangup(keystore, audit))
                 lifetime.ready(crypto=url)
                 await lifetime.stopping.wait()
                 hangups.cancel()
+                watching.cancel()
     finally:
-        await asyncio.to_thread(_close, audit)
+        await asyncio.to_thread(_close, keystore, audit)
 
 
 @asynccontextmanager
@@ -82,6 +93,7 @@ async def playing_app(
     settings: Settings, environ: Mapping[str, str], keystore: Keystore, audit: Audit
 ) -> AsyncIterator[web.Application]:
     """Give the HTTP application, and keep its connections to the processor open meanwhile."""
+    validation = await asyncio.to_thread(open_validation, settings.validation, environ)
     password = read_password(
         settings.processor.password_file, PROCESSOR_PASSWORD, "processor", environ
     )
@@ -93,21 +105,28 @@ async def playing_app(
         read_bufsize=_READ_BUFFER,
     ) as session:
         processor = ProcessorClient(settings.processor, password, session)
+        client = EnvelopeClient(settings.processor, password, session)
+        administration = Administration(
+            settings.administration, keystore, client, validation, audit
+        )
+        open_paths = {*OPEN_PATHS, OPENAPI_PATH}
+        basic = basic_auth(accounts, realm=REALM, open_paths=open_paths)
+        app = web.Application(middlewares=[errors_as_json, administration.sign_in(basic)])
+        app[ADMINISTRATION] = administration
         seconds = settings.playback.first_byte_seconds
         player = Player(processor, keystore, first_byte_seconds=seconds)
         metrics = PlaybackMetrics(keystore)
-        auth = basic_auth(accounts, realm="recordings", open_paths=OPEN_PATHS)
-        app = web.Application(middlewares=[errors_as_json, auth])
+        metrics.registry.register(administration.expiry)
         PlayRoutes(player, audit, metrics, settings.playback).add_to(app)
+        administration.add_to(app)
+        rewrapper = Rewrapper(administration.certificates, keystore, processor, client)
+        RewrapRoutes(rewrapper, administration.actions).add_to(app)
         yield app
 
 
 def _open_files(settings: Settings, environ: Mapping[str, str]) -> tuple[Keystore, Audit]:
-    password = read_password(
-        settings.keystore.password_file, KEYSTORE_PASSWORD, "keystore", environ
-    )
     try:
-        keystore = Keystore.open(Path(settings.keystore.folder), password)
+        keystore = open_keystore(settings.keystore, environ)
         return keystore, Audit.open(Path(settings.audit.file))
     except CryptoServerError as error:
         raise SettingsError(str(error)) from None
@@ -136,7 +155,8 @@ def _reload(keystore: Keystore, audit: Audit) -> None:
         _log.error("A reload was not possible", reason=str(error))
 
 
-def _close(audit: Audit) -> None:
+def _close(keystore: Keystore, audit: Audit) -> None:
+    keystore.close()
     try:
         audit.close()
     except AuditError as error:

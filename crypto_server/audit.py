@@ -11,9 +11,9 @@ import os
 import stat
 import threading
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import Field, asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Protocol, Self
 
 import msgspec
 import structlog
@@ -23,13 +23,21 @@ from crypto_server.errors import AuditError
 _log = structlog.get_logger()
 
 
+class AuditRecord(Protocol):
+    """A dataclass whose fields are one line of the file. Holds no secret."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
 @dataclass
 class PlaybackRecord:
     """What is written about one playback; filled in while it goes on. Holds no secret.
 
-    `source` is the peer's address, `forwarded_for` what the peer claimed to speak for. `outcome` is
-    ``played``, ``probed`` (HEAD), ``cut`` (the listener went away), ``forbidden``, or a refusal's.
-    `status` is the HTTP status of the answer, `bytes` what was handed to the listener's connection.
+    `source` is the peer's address, `forwarded_for` what the peer claimed to speak for. `part` is
+    what was answered of the plaintext, as ``Content-Range`` writes it, None for all. `outcome` is
+    ``played``, ``probed`` (HEAD), ``cut`` (the listener went away), ``forbidden`` (no role), or a
+    refusal's. `status` is the HTTP status of the answer, `bytes` what was handed to the listener's
+    connection.
     """
 
     time: str
@@ -43,6 +51,7 @@ class PlaybackRecord:
     tenant: str | None = None
     key_alias: str | None = None
     verified: bool | None = None
+    part: str | None = None
     outcome: str = "failed"
     status: int = 500
     bytes: int = 0
@@ -70,7 +79,7 @@ class Audit:
         """Whether the disk did not take the last lines."""
         return self._behind
 
-    async def write(self, record: PlaybackRecord) -> None:
+    async def write(self, record: AuditRecord) -> None:
         """Add the record's line. A disk that does not take it is logged, and tried again later."""
         self._lines.append(msgspec.json.encode(asdict(record)) + b"\n")
         try:

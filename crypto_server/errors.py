@@ -2,10 +2,15 @@
 
     CryptoServerError
     ├── KeystoreError           a key entry, its folder or its password; for the administrator
+    ├── CaFileError             the CA file of uploads cannot be read; for the administrator
     ├── AuditError              the audit file cannot be written; nothing is played without it
     └── PlaybackRefused         answered to the listener: HTTP status, statusCode, one sentence
+        ├── NotModified         304     the listener has this version already
         ├── RecordingUnknown    404/6   no such recording, or no such media file in it
+        │   └── TenantForbidden 404/6   another tenant's; only the audit tells it apart
         ├── KeyMissing          409/4   the keystore of its tenant has none of its recipients' keys
+        ├── OtherVersion        412/2   not the version that the request is conditional on
+        ├── RangeUnsatisfiable  416/2   the file has none of the bytes that were asked for
         ├── RecordingDamaged    500/4   envelope, digests, ciphertext or lengths do not fit
         ├── ProcessorFailed     502/4   the recording processor cannot be asked; later may help
         ├── ProcessorSlow       504/4   it did not answer in time; later may help
@@ -17,9 +22,10 @@ an answer tells nothing about the RSA block (no padding oracle).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from service_shell.web import INTERNAL, NOT_FOUND
+from service_shell.web import BAD_PARAMETER, INTERNAL, NOT_FOUND
 
 
 class CryptoServerError(Exception):
@@ -30,16 +36,34 @@ class KeystoreError(CryptoServerError):
     """A key entry, a tenant's folder or the keystore password cannot be used."""
 
 
+class CaFileError(CryptoServerError):
+    """The CA file cannot be read, or its password does not open it."""
+
+
 class AuditError(CryptoServerError):
     """The audit file cannot be opened or written."""
 
 
 class PlaybackRefused(CryptoServerError):
-    """A recording is not played; the text is the sentence that the listener reads."""
+    """A recording is not played; the text is the sentence that the listener reads.
+
+    `headers` go with the answer.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[int] = INTERNAL
     outcome: ClassVar[str] = "failed"
+
+    def __init__(self, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.headers = dict(headers or {})
+
+
+class NotModified(PlaybackRefused):
+    """The listener has this version already (RFC 9110 §15.4.5)."""
+
+    status = 304
+    outcome = "not-modified"
 
 
 class RecordingUnknown(PlaybackRefused):
@@ -48,6 +72,28 @@ class RecordingUnknown(PlaybackRefused):
     status = 404
     code = NOT_FOUND
     outcome = "unknown"
+
+
+class TenantForbidden(RecordingUnknown):
+    """The recording is of a tenant that the account may not reach; answered as an unknown one."""
+
+    outcome = "forbidden-tenant"
+
+
+class OtherVersion(PlaybackRefused):
+    """The media file is not the version that the request is conditional on."""
+
+    status = 412
+    code = BAD_PARAMETER
+    outcome = "other-version"
+
+
+class RangeUnsatisfiable(PlaybackRefused):
+    """The media file has none of the bytes that were asked for (RFC 9110 §15.5.17)."""
+
+    status = 416
+    code = BAD_PARAMETER
+    outcome = "range-unsatisfiable"
 
 
 class KeyMissing(PlaybackRefused):

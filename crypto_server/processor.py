@@ -1,4 +1,4 @@
-"""The recording processor as seen from here: a recording's metadata, and the stored bytes.
+"""The recording processor as seen from here: a recording's metadata, and its stored bytes.
 
 Every wait has a time-out, redirects are not followed (they would carry our password along), and
 each failure becomes one of this package's errors. The URL holds no secret.
@@ -6,7 +6,7 @@ each failure becomes one of this package's errors. The URL holds no secret.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from urllib.parse import quote
 
@@ -19,38 +19,14 @@ from crypto_server.errors import (
     ProcessorSlow,
     RecordingUnknown,
 )
-from crypto_server.media_file import MediaName, RecordingAddress
+from crypto_server.playing.byte_range import ByteRange
+from crypto_server.playing.media_file import MediaName, RecordingAddress, unknown
+from crypto_server.playing.stored_bytes import StoredBytes
 from crypto_server.settings import ProcessorSettings
-from recording_format.cipher import CHUNK_SIZE
 from recording_format.metadata import MAX_METADATA_SIZE
 from service_shell.settings import SettingsError
 
-
-class StoredBytes:
-    """The stored bytes of one media file, read chunk by chunk as they are needed."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.length: int | None = response.content_length
-
-    async def read_chunk(self) -> bytes:
-        """Return the next `CHUNK_SIZE` bytes, fewer at the end, none behind it.
-
-        Raises `ProcessorSlow` when nothing comes for too long, `ProcessorFailed` when the transfer
-        breaks off: whether the stored file is shorter, its length has told before.
-        """
-        gathered = bytearray()
-        try:
-            while len(gathered) < CHUNK_SIZE:
-                piece = await self._response.content.read(CHUNK_SIZE - len(gathered))
-                if not piece:
-                    break
-                gathered += piece
-        except TimeoutError:
-            raise ProcessorSlow("the stored media file stopped coming") from None
-        except (aiohttp.ClientError, OSError):
-            raise ProcessorFailed("the stored media file broke off in the middle") from None
-        return bytes(gathered)
+_ANSWERED = (200, 206, 416)
 
 
 class ProcessorClient:
@@ -72,10 +48,13 @@ class ProcessorClient:
             total=None, connect=settings.connect_seconds, sock_read=settings.read_seconds
         )
 
-    async def recording(self, address: RecordingAddress) -> bytes:
-        """Return the JSON answer that describes a recording."""
+    async def recording(self, address: RecordingAddress, name: MediaName | None = None) -> bytes:
+        """Return the JSON answer that describes a recording, of which `name` is played."""
         body = bytearray()
-        async with self._get(_recording_path(address), f"recording {address.recording_id}") as got:
+        missing = "there is no such recording" if name is None else unknown(name)
+        async with self._get(_recording_path(address), missing) as got:
+            if got.status != 200:
+                raise _unexpected(got.status)
             with _upstream_errors():
                 async for piece in got.content.iter_any():
                     body += piece
@@ -85,26 +64,41 @@ class ProcessorClient:
 
     @asynccontextmanager
     async def stored(
-        self, address: RecordingAddress, name: MediaName
+        self, address: RecordingAddress, name: MediaName, part: ByteRange | None = None
     ) -> AsyncIterator[StoredBytes]:
-        """Open the stored bytes of a media file."""
+        """Open the stored bytes of a media file, all or a part of them.
+
+        Raises `RecordingDamaged` when the stored file is too short to have the part.
+        """
         path = f"{_recording_path(address)}/play/{quote(str(name), safe='')}"
-        async with self._get(path, f"the stored media file {name}") as response:
-            yield StoredBytes(response)
+        headers = {} if part is None else {"Range": str(part)}
+        async with self._get(path, unknown(name), headers) as response:
+            yield await StoredBytes.begin(response, part, f"the stored file of {name}")
+
+    async def part(
+        self, address: RecordingAddress, name: MediaName, part: ByteRange
+    ) -> tuple[bytes, int]:
+        """Return a short part of a media file's stored bytes, and how long that is in all."""
+        async with self.stored(address, name, part) as stored:
+            assert stored.total is not None  # whoever answers a part tells it
+            return await stored.read_all(), stored.total
 
     @asynccontextmanager
-    async def _get(self, path: str, what: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _get(
+        self, path: str, missing: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask; `missing` is what is said when the processor knows no such thing."""
         request = self._session.get(
             URL(self._url + path, encoded=True),
-            headers=self._headers,
+            headers={**self._headers, **(headers or {})},
             allow_redirects=False,
             timeout=self._timeout,
         )
         async with AsyncExitStack() as stack:
             with _upstream_errors():  # only around the request, not around what the caller does
                 response = await stack.enter_async_context(request)
-            if response.status != 200:
-                raise _refusal(response.status, what)
+            if response.status not in _ANSWERED:
+                raise _refusal(response.status, missing)
             yield response
 
 
@@ -133,11 +127,15 @@ def _recording_path(address: RecordingAddress) -> str:
     return f"/api/v2{centre}/recordings/{quote(address.recording_id, safe='')}"
 
 
-def _refusal(status: int, what: str) -> PlaybackRefused:
+def _refusal(status: int, missing: str) -> PlaybackRefused:
     if status == 404:
-        return RecordingUnknown(f"{what} is not known to the recording processor")
+        return RecordingUnknown(missing)
     if status in (401, 403):
         return ProcessorFailed("the recording processor refused the crypto server's account")
     if status == 504:
         return ProcessorSlow("the recording processor did not get the file from the store in time")
+    return _unexpected(status)
+
+
+def _unexpected(status: int) -> ProcessorFailed:
     return ProcessorFailed(f"the recording processor answered {status}")

@@ -1,4 +1,4 @@
-"""Settings of the crypto server. Its two passwords come from files or the environment only."""
+"""Settings of the crypto server. Its passwords come from files or the environment only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from typing import Annotated
 
 import msgspec
 
+from crypto_server.keystore.password_files import (
+    KEYSTORE_KEY,
+    PasswordFileError,
+    read_password_file,
+)
 from service_shell.accounts import Account
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
 
 KEYSTORE_PASSWORD = "RECLAB_KEYSTORE_PASSWORD"  # noqa: S105 - the variable's name, not a password
 PROCESSOR_PASSWORD = "RECLAB_PROCESSOR_PASSWORD"  # noqa: S105 - the variable's name, not a password
-
+CA_PASSWORD = "RECLAB_CA_PASSWORD"  # noqa: S105 - the variable's name, not a password
+PROPERTY_OF = {
+    KEYSTORE_PASSWORD: KEYSTORE_KEY,
+    PROCESSOR_PASSWORD: "processorpassword",
+    CA_PASSWORD: "cacertstorepassword",
+}
+"""The key of each password in a properties file that is given as its password_file."""
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -50,21 +61,45 @@ class PlaybackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listener_seconds: Seconds = 120.0
 
 
+class ValidationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[validation]``: the CA file of uploads, and what a recording certificate needs.
+
+    The CA file is a PEM bundle, or a Java trust store (PKCS#12, JKS) with its password.
+    """
+
+    ca_file: str = ""
+    ca_password_file: str = ""
+    minimum_key_bits: Annotated[int, msgspec.Meta(ge=512, le=16384)] = 2048
+    allow_sha1: bool = False
+
+
+class AdministrationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[administration]``: how long a session lasts, and when a certificate expires soon."""
+
+    session_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 30
+    expiring_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of the crypto server."""
 
     listen: str = "127.0.0.1:8803"
+    rcs_properties: str = ""
     grace_seconds: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     accounts: list[Account] = []
     keystore: KeystoreSettings = KeystoreSettings()
     processor: ProcessorSettings = ProcessorSettings()
     audit: AuditSettings = AuditSettings()
+    validation: ValidationSettings = ValidationSettings()
+    administration: AdministrationSettings = AdministrationSettings()
     playback: PlaybackSettings = PlaybackSettings()
     log: LogSettings = LogSettings()
 
 
 def read_password(file: str, variable: str, what: str, environ: Mapping[str, str]) -> str:
     """Return the password in `variable`, else the first line of `file`.
+
+    A file ``x.properties`` is Java properties: the value of the key in `PROPERTY_OF` counts.
 
     Raises `SettingsError` when neither has one.
     """
@@ -73,9 +108,6 @@ def read_password(file: str, variable: str, what: str, environ: Mapping[str, str
     if not file:
         raise SettingsError(f"{what} needs a password_file, or {variable} in the environment")
     try:
-        password = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{what}: the password file {file} cannot be read") from None
-    if not password:
-        raise SettingsError(f"{what}: the password file {file} is empty")
-    return password
+        return read_password_file(Path(file), PROPERTY_OF.get(variable, ""))
+    except PasswordFileError as error:
+        raise SettingsError(f"{what}: {error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 from multidict import CIMultiDictProxy
 
 from crypto_server.app import playing_app
-from crypto_server.audit import Audit, PlaybackRecord
+from crypto_server.audit import Audit, AuditRecord
 from crypto_server.keystore import Keystore
 from crypto_server.settings import PlaybackSettings, ProcessorSettings, Settings
 from service_shell.accounts import Account, hash_password
@@ -52,7 +52,7 @@ class WatchedAudit(Audit):
         super().__init__(path, descriptor)
         self.written = asyncio.Semaphore(0)
 
-    async def write(self, record: PlaybackRecord) -> None:
+    async def write(self, record: AuditRecord) -> None:
         """Write the record, then let one waiter go on."""
         await super().write(record)
         self.written.release()
@@ -90,10 +90,18 @@ class RunningServer:
         async with self.http.request(method, self.url + path, headers=sent) as response:
             return response.status, response.headers, await response.read()
 
-    async def get_what_comes(self, path: str) -> tuple[CIMultiDictProxy[str], bytes, bool]:
+    def listening(
+        self, path: str, **headers: str
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Begin to listen; what comes is for the caller to read."""
+        return self.http.get(self.url + path, headers=headers | authorization("anna"))
+
+    async def get_what_comes(
+        self, path: str, **headers: str
+    ) -> tuple[CIMultiDictProxy[str], bytes, bool]:
         """Return headers, the bytes that came, and whether the transfer was complete."""
         received = bytearray()
-        async with self.http.get(self.url + path, headers=authorization("anna")) as response:
+        async with self.listening(path, **headers) as response:
             try:
                 async for piece in response.content.iter_any():
                     received += piece
@@ -115,10 +123,11 @@ def start_server(tmp_path: Path) -> StartServer:
         *keys: KeyPair,
         playback: PlaybackSettings | None = None,
         read_seconds: float = 10.0,
+        accounts: Sequence[Account] = ACCOUNTS,
     ) -> AsyncIterator[RunningServer]:
         url = processor.url
         settings = Settings(
-            accounts=ACCOUNTS,
+            accounts=list(accounts),
             processor=ProcessorSettings(
                 url=url, user=fake_processor.USER, read_seconds=read_seconds
             ),

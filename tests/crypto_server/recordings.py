@@ -27,6 +27,11 @@ def wav(size: int, seed: int = 1) -> bytes:
     return head + struct.pack("<4sI", b"data", len(audio)) + audio
 
 
+def mp3(frames: int) -> bytes:
+    """Return so many MPEG-1 layer III frames of 128 kbit/s at 44.1 kHz, 417 bytes each."""
+    return (b"\xff\xfb\x90\x00" + bytes(413)) * frames
+
+
 @dataclass(frozen=True)
 class MadeRecording:
     """A recording of one media file: its metadata element `media`, its bytes `stored`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -16,20 +16,36 @@ import structlog
 from aiohttp import web
 
 from crypto_server.audit import Audit, PlaybackRecord
-from crypto_server.errors import AuditError, PlaybackRefused, PlayerBusy
-from crypto_server.media_file import MediaName, RecordingAddress
+from crypto_server.errors import (
+    AuditError,
+    NotModified,
+    PlaybackRefused,
+    PlayerBusy,
+)
 from crypto_server.metrics import PlaybackMetrics
-from crypto_server.playback import Playback, Player
+from crypto_server.playing.media_file import (
+    SCREENS,
+    SOUNDS,
+    MediaName,
+)
+from crypto_server.playing.play_request import PlayRequest, new_record, read_request
+from crypto_server.playing.playback import Playback
+from crypto_server.playing.player import Player
 from crypto_server.settings import PlaybackSettings
-from service_shell.web import ACCOUNT, RoleMissing, failure, metrics_response, require_role
+from service_shell.web import RoleMissing, failure, metrics_response, require_role
 
 OPEN_PATHS = ("/livez", "/readyz", "/metrics")
-_PLAY_PATHS = (
+_CENTER = "/rcs/contact-centers/{ccid}"
+_SOUND_PATHS = (
     "/rcs/recordings/{recording}/play/{media}",
-    "/rcs/contact-centers/{ccid}/user-recordings/{recording}/play/{media}",
+    f"{_CENTER}/user-recordings/{{recording}}/play/{{media}}",
+)
+_SCREEN_PATHS = (
+    "/rcs/screen-recordings/{recording}/content/{media}",
+    f"{_CENTER}/user-screen-recordings/{{recording}}/content/{{media}}",
 )
 _LONGEST_NOTE = 200
-_RETRY_SECONDS = "2"
+_RETRY = {"Retry-After": "2"}
 _log = structlog.get_logger()
 
 
@@ -59,8 +75,10 @@ class PlayRoutes:
 
     def add_to(self, app: web.Application) -> None:
         """Register every path."""
-        for path in _PLAY_PATHS:
-            app.router.add_get(path, self.play)
+        for path in _SOUND_PATHS:
+            app.router.add_get(path, self.sound)
+        for path in _SCREEN_PATHS:
+            app.router.add_get(path, self.screen)
         app.router.add_get("/livez", self.livez)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.metrics)
@@ -79,22 +97,31 @@ class PlayRoutes:
         """Answer the metrics in Prometheus' text form."""
         return metrics_response(self._metrics.registry)
 
-    async def play(self, request: web.Request) -> web.StreamResponse:
-        """Play one media file to a listener; a line is written however it ends."""
-        record = _new_record(request, self._now())
+    async def sound(self, request: web.Request) -> web.StreamResponse:
+        """Play one sound file to a listener."""
+        return await self._answer(request, SOUNDS)
+
+    async def screen(self, request: web.Request) -> web.StreamResponse:
+        """Play one screen recording to a listener."""
+        return await self._answer(request, SCREENS)
+
+    async def _answer(self, request: web.Request, kinds: Collection[str]) -> web.StreamResponse:
+        """Answer a request, whatever becomes of it; a line is written however it ends."""
+        record = new_record(request, self._now())
         started = time.monotonic()
         try:
-            require_role(request, "listener")
+            account = require_role(request, "listener")
             with self._room():
                 await self._check_audit()
-                return await self._play(request, record)
+                return await self._play(request, read_request(request, account, kinds), record)
         except RoleMissing:
             record.outcome, record.status = "forbidden", 403
             raise
         except PlaybackRefused as error:
             record.outcome, record.status = error.outcome, error.status
-            headers = {"Retry-After": _RETRY_SECONDS} if error.status == 503 else None
-            return failure(error.status, error.code, str(error), headers)
+            if isinstance(error, NotModified):
+                return web.Response(status=error.status, headers=error.headers)
+            return failure(error.status, error.code, str(error), error.headers)
         except (asyncio.CancelledError, ConnectionError):
             record.outcome = "cut"
             raise
@@ -102,15 +129,14 @@ class PlayRoutes:
             record.seconds = round(time.monotonic() - started, 3)
             await self._note(record)
 
-    async def _play(self, request: web.Request, record: PlaybackRecord) -> web.StreamResponse:
-        name = MediaName.parse(request.match_info["media"])
-        address = RecordingAddress(request.match_info["recording"], request.match_info.get("ccid"))
-        address.check()
-        async with self._player.open(address, name, record) as playback:
-            record.verified = playback.verified
-            response = _begin_response(playback, name)
-            await response.prepare(request)
+    async def _play(
+        self, request: web.Request, wanted: PlayRequest, record: PlaybackRecord
+    ) -> web.StreamResponse:
+        async with self._player.open(wanted, record) as playback:
+            record.verified, record.part = playback.verified, playback.content_range
+            response = _begin_response(playback, wanted.name)
             record.status = response.status
+            await response.prepare(request)
             if request.method == "HEAD":
                 record.outcome = "probed"
             else:
@@ -144,7 +170,8 @@ class PlayRoutes:
     @contextmanager
     def _room(self) -> Iterator[None]:
         if self._running >= self._settings.concurrent:
-            raise PlayerBusy(f"{self._running} recordings are being played already")
+            message = f"{self._running} recordings are being played already"
+            raise PlayerBusy(message, _RETRY)
         self._running += 1
         self._metrics.running.set(self._running)
         try:
@@ -160,7 +187,7 @@ class PlayRoutes:
                 await asyncio.to_thread(self._audit.flush)
             except AuditError:
                 message = "nothing is played while the audit file cannot be written"
-                raise PlayerBusy(message) from None
+                raise PlayerBusy(message, _RETRY) from None
 
     async def _note(self, record: PlaybackRecord) -> None:
         self._metrics.ended(record)
@@ -171,6 +198,7 @@ class PlayRoutes:
             recording_id=record.recording,
             media=record.media,
             key_alias=record.key_alias,
+            part=record.part,
             verified=record.verified,
             sent=record.bytes,
             seconds=record.seconds,
@@ -178,31 +206,21 @@ class PlayRoutes:
         await self._audit.write(record)
 
 
-def _new_record(request: web.Request, now: datetime) -> PlaybackRecord:
-    forwarded = request.headers.get("X-Forwarded-For")
-    noted = {key: text[:_LONGEST_NOTE] for key, text in request.match_info.items()}
-    return PlaybackRecord(
-        time=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        who=request[ACCOUNT].name,
-        source=request.remote or "",
-        method=request.method,
-        recording=noted["recording"],
-        media=noted["media"],
-        contact_center=noted.get("ccid"),
-        forwarded_for=forwarded[:_LONGEST_NOTE] if forwarded else None,
-    )
-
-
 def _begin_response(playback: Playback, name: MediaName) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": name.content_type,
-            "Accept-Ranges": "none",
+            "Accept-Ranges": "bytes",
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
             "X-Reclab-Verified": "yes" if playback.verified else "no",
         }
     )
+    if playback.etag is not None:
+        response.headers["ETag"] = playback.etag
+    if playback.content_range is not None:
+        response.set_status(206)
+        response.headers["Content-Range"] = playback.content_range
     if playback.length is not None:
         response.content_length = playback.length
     return response

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import aiohttp
 import pytest
 
 from crypto_server.settings import PlaybackSettings
 from recording_format.cipher import CHUNK_SIZE
+from recording_format.envelope import Envelope
 from tests.crypto_server.conftest import StartServer, refusal
 from tests.crypto_server.fake_processor import FakeProcessor
 from tests.crypto_server.keys import key_pair
@@ -62,6 +64,37 @@ async def test_later_damage_cuts_the_transfer(
     assert made.plaintext.startswith(received)
     (line,) = server.lines()
     assert (line["outcome"], line["status"]) == ("damaged", 200)
+
+
+@pytest.mark.parametrize("header", [{}, {"Range": "bytes=100-"}])
+@pytest.mark.parametrize("lab", ["with digests", "without digests"])
+async def test_failures_of_the_session_key_have_one_answer_after_the_same_work(
+    start_server: StartServer, processor: FakeProcessor, lab: str, header: dict[str, str]
+) -> None:
+    """A ruined RSA block, one of another key and a right one of another recording are not told
+    apart: the same answer, after the same requests for as many bytes.
+    """
+    made = encrypted(SMALL, key_pair("one"))
+    envelope = Envelope.from_pem(made.media["pkcs7"])
+    others = [encrypted(SMALL, key_pair(name)).media["pkcs7"] for name in ("one", "two")]
+    blocks = [Envelope.from_pem(other).recipients[0].encrypted_key for other in others]
+    seen = set()
+    async with start_server(processor, key_pair("one")) as server:
+        for block in (*blocks, bytes(256), b"\xff" * 256, bytes(255) + b"\1", b"", bytes(300)):
+            wrapped = replace(envelope.recipients[0], encrypted_key=block)
+            ruined = made.changed(pkcs7=replace(envelope, recipients=(wrapped,)).to_pem())
+            if lab == "without digests":
+                ruined = ruined.changed(lab=None)
+            processor.recordings[:] = [ruined]
+            processor.asked.clear()
+            processor.ranges.clear()
+            processor.sent = 0
+            status, headers, body = await server.get(made.path, **header)
+            work = (len(processor.asked), tuple(processor.ranges), processor.sent)
+            seen.add((status, body, tuple(sorted(set(headers) - {"Date"})), work))
+    assert len(seen) == 1
+    assert seen.pop()[0] == 500
+    assert len({(line["outcome"], line["key_alias"]) for line in server.lines()}) == 1
 
 
 async def test_size_that_lies_by_some_bytes_is_never_whole(

@@ -1,0 +1,90 @@
+"""Files that hold a password: their first line, or a key of a Java properties file.
+
+They are rewritten whole or not at all. No error text holds a password.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from crypto_server.errors import CryptoServerError
+from crypto_server.keystore.private_files import write_whole
+from crypto_server.properties import PropertiesError, parse_properties, replace_property
+
+_MOST = 1 << 20
+PROPERTIES = ".properties"
+KEYSTORE_KEY = "keystorepassword"
+
+
+class PasswordFileError(CryptoServerError):
+    """A password file cannot be read or written; the text names it."""
+
+
+def read_password_file(file: Path, key: str = KEYSTORE_KEY) -> str:
+    """Return the password in `file`: its first line, or the value of `key` in ``x.properties``.
+
+    Raises `PasswordFileError` when there is none.
+    """
+    data = _read(file)
+    if file.suffix == PROPERTIES:
+        password = _property(file, data, key)
+    else:
+        try:
+            password = data.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise PasswordFileError(f"the password file {file} cannot be read") from None
+    if not password:
+        raise PasswordFileError(f"the password file {file} is empty")
+    return password
+
+
+def replace_password(file: Path, password: str) -> None:
+    """Put `password` into `file` at once; its mode stays, and so does the rest of properties.
+
+    Raises `PasswordFileError`.
+    """
+    real = Path(os.path.realpath(file))
+    if file.suffix == PROPERTIES:
+        data = _replaced(file, _read(file), password)
+    elif "\n" in password or "\r" in password:
+        raise PasswordFileError("a password in a file cannot have line ends")
+    else:
+        data = password.encode() + b"\n"
+    try:
+        mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o600
+        write_whole(real, data, mode=mode)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise PasswordFileError(f"the password file {file} cannot be written: {reason}") from None
+
+
+def file_says(file: Path, password: str) -> bool:
+    """Return whether `file` holds `password`."""
+    try:
+        return read_password_file(file) == password
+    except PasswordFileError:
+        return False
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MOST)
+    except OSError:
+        raise PasswordFileError(f"the password file {file} cannot be read") from None
+
+
+def _property(file: Path, data: bytes, key: str) -> str:
+    try:
+        return parse_properties(data).get(key, "")
+    except PropertiesError as error:
+        raise PasswordFileError(f"{file}: {error}") from None
+
+
+def _replaced(file: Path, data: bytes, password: str) -> bytes:
+    try:
+        return replace_property(data, KEYSTORE_KEY, password)
+    except PropertiesError as error:
+        raise PasswordFileError(f"{file}: {error}") from None

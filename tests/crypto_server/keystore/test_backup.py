@@ -1,0 +1,232 @@
+"""Backup and restore: all keys travel, and whatever is wrong restores nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto_server.errors import KeystoreError
+from crypto_server.keystore import KeyEntry, Keystore, key_entry
+from crypto_server.keystore import backup as backup_file
+from crypto_server.keystore.backup import backup, restore, seal, unseal
+from tests.crypto_server.keys import key_pair
+from tests.crypto_server.keystore.dying import killed_before
+from tests.crypto_server.keystore.entries import content, entry, fill, small_entry
+
+PASSWORD, BACKUP_PASSWORD = "the keystore password", "the backup password ü"
+HEADER = 40
+
+
+@pytest.fixture(autouse=True)
+def _quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is about how hard a password is to guess."""
+    monkeypatch.setattr(key_entry, "_KDF_ROUNDS", 1)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Keystore:
+    """A keystore with two tenants, one of them with two keys."""
+    keystore = Keystore.open(tmp_path / "full", PASSWORD)
+    fill(keystore, ("Environment", entry("one")), ("Environment", entry("two")))
+    fill(keystore, ("Ä/.. & Co", entry("one", "Ä/.. & Co", 7)))
+    return keystore
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Keystore:
+    """A keystore without keys and another password."""
+    return Keystore.open(tmp_path / "empty", "another keystore password")
+
+
+def test_everything_travels(full: Keystore, empty: Keystore) -> None:
+    """A restore into an empty keystore makes it equal; a second one finds everything there."""
+    data = backup(full, BACKUP_PASSWORD)
+    assert restore(empty, data, BACKUP_PASSWORD) == (3, 0, 0, 2)
+    assert content(empty) == content(full)
+    assert restore(empty, data, BACKUP_PASSWORD) == (0, 3, 0, 2)
+    assert empty.reload() == (3, 0)
+
+
+def test_missing_keys_come_back_and_others_stay(full: Keystore) -> None:
+    """A restore brings a removed key back and leaves alone what came after the backup."""
+    data = backup(full, BACKUP_PASSWORD)
+    full.remove("Environment", entry("two").certificate.fingerprint)
+    fill(full, ("Environment", entry("later")))
+    assert restore(full, data, BACKUP_PASSWORD) == (1, 2, 0, 2)
+    aliases = {one.alias for one in full.entries("Environment")}
+    assert aliases == {entry(name).alias for name in ("one", "two", "later")}
+
+
+@pytest.mark.parametrize("kind", ["same recipient", "same alias"])
+def test_clash_refuses_everything_unless_it_may_replace(
+    full: Keystore, empty: Keystore, kind: str
+) -> None:
+    """One clash of names restores nothing at all; with `replace` the backup's key is there."""
+    pair = key_pair("one", key_label="twin") if kind == "same recipient" else key_pair("other")
+    alias = "another" if kind == "same recipient" else entry("one").alias
+    fill(empty, ("Environment", KeyEntry(alias, pair.certificate, pair.private_key)))
+    before = content(empty)
+    data = backup(full, BACKUP_PASSWORD)
+    with pytest.raises(KeystoreError, match="tenant Environment has another certificate under"):
+        restore(empty, data, BACKUP_PASSWORD)
+    assert content(empty) == before
+    assert restore(empty, data, BACKUP_PASSWORD, replace=True) == (2, 0, 1, 2)
+    assert content(empty) == content(full)
+
+
+def test_backup_that_would_lack_keys_is_refused(full: Keystore) -> None:
+    """While a file of the keystore cannot be read, nothing claims to be a backup of it."""
+    (full.folder / "Environment" / "ruined.p12").write_bytes(b"ruined")
+    with pytest.raises(KeystoreError, match="1 files of the keystore cannot be used"):
+        backup(full, BACKUP_PASSWORD)
+    with pytest.raises(KeystoreError, match="password of the backup is empty"):
+        seal({}, "")
+
+
+def test_secrets_are_not_in_the_file(full: Keystore) -> None:
+    """Neither tenant, alias, certificate nor key can be seen in a backup."""
+    data = backup(full, BACKUP_PASSWORD)
+    for secret in (b"Environment", b"rcs_", entry("one").certificate.der[20:60], b"tenants"):
+        assert secret not in data
+    assert backup(full, BACKUP_PASSWORD) != data
+
+
+@pytest.mark.parametrize(
+    ("ruin", "sentence"),
+    [
+        (lambda data: b"", "not a backup"),
+        (lambda data: b"PK\3\4" + data, "not a backup"),
+        (lambda data: data[:30], "the backup is cut"),
+        (lambda data: data[:HEADER], "the backup is cut"),
+        (lambda data: data[:-1], "it is cut or changed"),
+        (lambda data: data + b"\0", "it is cut or changed"),
+        (lambda data: data[:8] + b"\2" + data[9:], "of version 2, but 1 is what is read"),
+        (lambda data: data[:9] + b"\x1f" + data[10:], "more memory or time"),
+        (lambda data: data[:9] + b"\xff" + data[10:], "more memory or time"),
+        (lambda data: data[:10] + b"\xff" + data[11:], "more memory or time"),
+        (lambda data: data[:11] + b"\xff" + data[12:], "more memory or time"),
+        (lambda data: data[:9] + b"\0" + data[10:], "more memory or time"),
+    ],
+)
+def test_ruined_file_is_one_sentence_and_restores_nothing(
+    full: Keystore, empty: Keystore, ruin: object, sentence: str
+) -> None:
+    """What is no backup, cut, of another version or greedy is refused before anything is done."""
+    assert callable(ruin)
+    with pytest.raises(KeystoreError, match=sentence):
+        restore(empty, ruin(backup(full, BACKUP_PASSWORD)), BACKUP_PASSWORD)
+    assert content(empty) == {}
+
+
+def test_wrong_password_restores_nothing(full: Keystore, empty: Keystore) -> None:
+    """Another password is told in one sentence, which does not hold it."""
+    data = backup(full, BACKUP_PASSWORD)
+    with pytest.raises(KeystoreError, match="its password is another one") as caught:
+        restore(empty, data, "a wrong one")
+    assert "a wrong one" not in str(caught.value)
+    assert content(empty) == {}
+
+
+def test_greedy_header_derives_nothing(full: Keystore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters beyond the bounds are refused before scrypt is asked at all."""
+    data = backup(full, BACKUP_PASSWORD)
+
+    def derive(*_given: object, **_named: object) -> bytes:
+        raise AssertionError("scrypt was asked")
+
+    monkeypatch.setattr(hashlib, "scrypt", derive)
+    for at, value in ((9, 20), (10, 200), (11, 5), (8, 9)):
+        with pytest.raises(KeystoreError):
+            unseal(data[:at] + bytes([value]) + data[at + 1 :], BACKUP_PASSWORD)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_changed_bit_is_refused(data: st.DataObject) -> None:
+    """One flipped bit anywhere in the file, header or content, opens nothing."""
+    sealed = _quick_seal()
+    bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
+    changed = bytearray(sealed)
+    changed[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(KeystoreError):
+        unseal(bytes(changed), BACKUP_PASSWORD)
+
+
+def test_every_bit_of_the_header_is_checked() -> None:
+    """Each of the header's bits is authenticated, or refused for what it asks."""
+    sealed = _quick_seal()
+    assert unseal(sealed, BACKUP_PASSWORD)
+    for bit in range(8 * HEADER):
+        changed = bytearray(sealed)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(KeystoreError):
+            unseal(bytes(changed), BACKUP_PASSWORD)
+
+
+def _quick_seal() -> bytes:
+    """Return a small backup whose password is derived by hardly any work."""
+    usual = backup_file._LOG_COST
+    backup_file._LOG_COST = 4
+    try:
+        return seal({"T": [small_entry("one")]}, BACKUP_PASSWORD)
+    finally:
+        backup_file._LOG_COST = usual
+
+
+def test_failing_disk_restores_nothing(
+    full: Keystore, empty: Keystore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk says no in the middle of a restore, the keystore is as it was."""
+    fill(empty, ("Environment", entry("later")))
+    before = content(empty)
+    data = backup(full, BACKUP_PASSWORD)
+    for fails_after in (0, 5, 10, 14, 16, 18):
+        calls = iter(range(1000))
+
+        def fsync(_descriptor: int, calls: object = calls, fails: int = fails_after) -> None:
+            if next(calls) == fails:  # type: ignore[call-overload]  # a default that binds it
+                raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("crypto_server.keystore.private_files.os.fsync", fsync)
+            with pytest.raises(KeystoreError, match="no space left"):
+                restore(empty, data, BACKUP_PASSWORD)
+        assert content(empty) == before
+
+
+def test_killed_restore_is_finished_or_was_none(tmp_path: Path) -> None:
+    """Killed before any of its steps, a restore is whole at the next start, or was none."""
+    small = {"A": [small_entry("one", "A")], "B": [small_entry("one", "B")]}
+    folder, pristine = tmp_path / "keystore", tmp_path / "pristine"
+    Keystore.open(folder, PASSWORD).close()
+    shutil.copytree(folder, pristine)
+    found: list[int] = []
+
+    def work() -> None:
+        Keystore.open(folder, PASSWORD).put(small)
+
+    step = 1
+    while killed_before(step, folder, work):
+        keystore = Keystore.open(folder, PASSWORD)
+        found.append(sum(len(own) for own in content(keystore).values()))
+        keystore.close()
+        shutil.rmtree(folder)
+        shutil.copytree(pristine, folder)
+        step += 1
+    assert sorted(set(found)) == [0, 2]
+    assert found == sorted(found)
+
+
+def test_key_of_another_certificate_is_not_restored(empty: Keystore) -> None:
+    """A backup that says a key belongs to a certificate where it does not restores nothing."""
+    one, two = small_entry("one"), small_entry("two")
+    mixed = KeyEntry(two.alias, two.certificate, one.private_key)
+    data = seal({"T": [one, mixed]}, BACKUP_PASSWORD)
+    with pytest.raises(KeystoreError, match="does not belong"):
+        restore(empty, data, BACKUP_PASSWORD)
+    assert content(empty) == {}

@@ -1,0 +1,377 @@
+"""Playing from anywhere in a recording: RFC 9110 §14 over HTTP, and what it costs."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from recording_format.cipher import CHUNK_SIZE
+from recording_format.envelope import Envelope
+from tests.crypto_server.conftest import StartServer, refusal
+from tests.crypto_server.fake_processor import FakeProcessor
+from tests.crypto_server.keys import key_pair
+from tests.crypto_server.recordings import MadeRecording, encrypted, mp3, plain, wav
+
+SMALL = wav(3000)
+LARGE_SIZE = 9 * CHUNK_SIZE + 1234
+
+
+@functools.cache
+def large(kind: str = "encrypted") -> MadeRecording:
+    """Return a recording of ten chunks."""
+    audio = wav(LARGE_SIZE)
+    return encrypted(audio, key_pair("one")) if kind == "encrypted" else plain(audio)
+
+
+@pytest.mark.parametrize(
+    ("header", "start", "stop"),
+    [
+        ("bytes=0-", 0, 3000),
+        ("bytes=0-0", 0, 1),
+        ("bytes=10-20", 10, 21),
+        ("bytes=2999-", 2999, 3000),
+        ("bytes=-5", 2995, 3000),
+        ("bytes=-9999", 0, 3000),
+        ("bytes=100-99999", 100, 3000),
+    ],
+)
+@pytest.mark.parametrize("kind", ["encrypted", "plain"])
+async def test_a_part_is_answered_with_206(
+    start_server: StartServer,
+    processor: FakeProcessor,
+    kind: str,
+    header: str,
+    start: int,
+    stop: int,
+) -> None:
+    """A single range gets exactly its bytes, says which, and is written down with them."""
+    made = encrypted(SMALL, key_pair("one")) if kind == "encrypted" else plain(SMALL)
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        status, headers, body = await server.get(made.path, Range=header)
+    assert (status, body) == (206, SMALL[start:stop])
+    assert headers["Content-Range"] == f"bytes {start}-{stop - 1}/3000"
+    assert headers["Content-Length"] == str(stop - start)
+    assert headers["Accept-Ranges"] == "bytes"
+    assert headers["Content-Type"] == "audio/wav"
+    assert headers["X-Reclab-Verified"] == "yes"
+    (line,) = server.lines()
+    assert (line["outcome"], line["status"], line["bytes"]) == ("played", 206, stop - start)
+    assert line["part"] == f"bytes {start}-{stop - 1}/3000"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["bytes=0-1,5-6", "bytes=5-1", "items=0-1", "bytes=", "bytes=0-" + "0" * 200],
+)
+async def test_what_is_no_single_range_gets_the_whole(
+    start_server: StartServer, processor: FakeProcessor, header: str
+) -> None:
+    """Several ranges at once, other units and nonsense are answered with the whole file."""
+    made = encrypted(SMALL, key_pair("one"))
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        status, headers, body = await server.get(made.path, Range=header)
+    assert (status, body) == (200, SMALL)
+    assert "Content-Range" not in headers
+    assert server.lines()[0]["part"] is None
+
+
+@pytest.mark.parametrize("header", ["bytes=3000-", "bytes=3000-4000", "bytes=-0"])
+async def test_a_part_that_is_not_there_is_416(
+    start_server: StartServer, processor: FakeProcessor, header: str
+) -> None:
+    """An unsatisfiable range is 416 with the true size, without asking for stored bytes."""
+    made = encrypted(SMALL, key_pair("one"))
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        status, headers, body = await server.get(made.path, Range=header)
+    assert (status, refusal(body)[0]) == (416, 2)
+    assert headers["Content-Range"] == "bytes */3000"
+    assert processor.ranges == []
+    assert server.lines()[0]["outcome"] == "range-unsatisfiable"
+
+
+async def test_head_ignores_range(start_server: StartServer, processor: FakeProcessor) -> None:
+    """HEAD tells of the whole file whatever Range says: ranges are for GET (RFC 9110 §14.2)."""
+    made = encrypted(SMALL, key_pair("one"))
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        status, headers, body = await server.get(made.path, method="HEAD", Range="bytes=0-5")
+    assert (status, headers["Content-Length"], body) == (200, "3000", b"")
+    assert headers["Accept-Ranges"] == "bytes"
+    assert headers["ETag"].startswith('"')
+
+
+async def test_conditions_on_the_version(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """If-Range with the strong tag keeps the part, anything else gets all; 304 and 412 work."""
+    made = encrypted(SMALL, key_pair("one"), key_pair("two"))
+    processor.recordings.append(made)
+    path = made.path
+    async with start_server(processor, key_pair("one")) as server:
+        tag = (await server.get(path))[1]["ETag"]
+        for condition, expected in [
+            (tag, 206),
+            ("W/" + tag, 200),
+            ('"other"', 200),
+            ("Sun, 22 Nov 2026 10:00:00 GMT", 200),
+        ]:
+            headers = {"Range": "bytes=0-9", "If-Range": condition}
+            status, answered, body = await server.get(path, **headers)
+            assert (status, body) == (expected, SMALL[:10] if expected == 206 else SMALL)
+            assert answered["ETag"] == tag
+        status, answered, body = await server.get(path, **{"If-None-Match": f'"x", {tag}'})
+        assert (status, answered["ETag"], body) == (304, tag, b"")
+        status, _, body = await server.get(path, **{"If-Match": '"x"'})
+        assert (status, refusal(body)[0]) == (412, 2)
+        assert (await server.get(path, **{"If-Match": tag}))[0] == 200
+        envelope = Envelope.from_pem(made.media["pkcs7"])
+        fewer = envelope.without_recipient(key_pair("two").certificate).to_pem()
+        processor.recordings[0] = made.changed(pkcs7=fewer)
+        assert (await server.get(path))[1]["ETag"] == tag, "recipients are no part of it"
+        processor.recordings[0] = encrypted(SMALL, key_pair("one"))
+        assert (await server.get(path))[1]["ETag"] != tag
+    outcomes = [line["outcome"] for line in server.lines()]
+    assert outcomes == ["played"] * 5 + ["not-modified", "other-version"] + ["played"] * 3
+
+
+async def test_a_recording_without_digests_has_no_tag(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """Nobody can tell whether unverified bytes changed: no ETag, and If-Range gets the whole."""
+    made = encrypted(SMALL, key_pair("one")).changed(lab=None)
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        headers = {"Range": "bytes=0-9", "If-Range": '"anything"'}
+        status, answered, body = await server.get(made.path, **headers)
+    assert (status, body) == (200, SMALL)
+    assert "ETag" not in answered
+
+
+@pytest.mark.parametrize("kind", ["encrypted", "plain"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        0,
+        1,
+        CHUNK_SIZE - 1,
+        CHUNK_SIZE,
+        CHUNK_SIZE + 16,
+        LARGE_SIZE // 2,
+        9 * CHUNK_SIZE + 5,
+        LARGE_SIZE * 99 // 100,
+        LARGE_SIZE - 1,
+    ],
+)
+async def test_starting_costs_the_same_everywhere(
+    start_server: StartServer, processor: FakeProcessor, kind: str, start: int
+) -> None:
+    """A short part needs one chunk, two at a chunk's edge, wherever in the file it lies."""
+    made = large(kind)
+    processor.recordings.append(made)
+    stop = min(start + 1000, LARGE_SIZE)
+    async with start_server(processor, key_pair("one")) as server:
+        status, _, body = await server.get(made.path, Range=f"bytes={start}-{stop - 1}")
+    assert (status, body) == (206, made.plaintext[start:stop])
+    assert len(processor.ranges) == 1
+    assert processor.sent <= 2 * CHUNK_SIZE
+
+
+@pytest.mark.parametrize("start", [0, LARGE_SIZE // 2, LARGE_SIZE * 99 // 100])
+async def test_starting_to_play_on_to_the_end_costs_the_same_everywhere(
+    start_server: StartServer, processor: FakeProcessor, start: int
+) -> None:
+    """An open range gives its first bytes when at most three chunks were asked of the store."""
+    made = large()
+    processor.recordings.append(made)
+    first = start - start % CHUNK_SIZE
+    processor.stall_after = min(3 * CHUNK_SIZE, len(made.stored) - first)
+    async with (
+        start_server(processor, key_pair("one")) as server,
+        server.listening(made.path, Range=f"bytes={start}-") as response,
+    ):
+        piece = await response.content.readexactly(100)
+    assert piece == made.plaintext[start : start + 100]
+    assert processor.sent <= 3 * CHUNK_SIZE
+
+
+async def test_a_part_of_many_chunks_is_whole(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """A part over chunk borders comes out in order, and nothing behind it is fetched."""
+    made = large()
+    processor.recordings.append(made)
+    start, stop = CHUNK_SIZE // 2, 5 * CHUNK_SIZE + 3
+    async with start_server(processor, key_pair("one")) as server:
+        _, _, body = await server.get(made.path, Range=f"bytes={start}-{stop - 1}")
+    assert body == made.plaintext[start:stop]
+    assert processor.ranges == [f"bytes=0-{6 * CHUNK_SIZE - 1}"]
+
+
+@pytest.mark.parametrize("size", [LARGE_SIZE, 9 * CHUNK_SIZE, 9 * CHUNK_SIZE - 1])
+async def test_a_size_that_nobody_told_is_found_at_the_end(
+    start_server: StartServer, processor: FakeProcessor, size: int
+) -> None:
+    """Without ``size`` the padding tells it, from the last chunks and not from all of them."""
+    made = encrypted(wav(size), key_pair("one")).changed(size=None)
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        status, headers, body = await server.get(made.path, Range="bytes=-10")
+    assert (status, body) == (206, made.plaintext[-10:])
+    assert headers["Content-Range"] == f"bytes {size - 10}-{size - 1}/{size}"
+    assert processor.sent <= 4 * CHUNK_SIZE
+
+
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("kind", ["wav", "mp3", "plain"])
+async def test_a_part_without_digests_is_played_after_a_look_at_the_ends(
+    start_server: StartServer, processor: FakeProcessor, kind: str, sized: bool
+) -> None:
+    """An unverified recording is played from anywhere, a few kilobytes more are fetched."""
+    if kind == "plain":
+        made = plain(wav(LARGE_SIZE))
+    else:
+        audio = wav(LARGE_SIZE) if kind == "wav" else mp3(20000)
+        made = encrypted(audio, key_pair("one"), extension=kind)
+    made = made.changed(lab=None) if sized else made.changed(lab=None, size=None)
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        status, headers, body = await server.get(made.path, Range="bytes=3000001-3000100")
+    assert (status, body) == (206, made.plaintext[3000001:3000101])
+    assert headers["X-Reclab-Verified"] == "no"
+    assert processor.sent < 5000
+
+
+async def test_noise_is_not_played_from_the_middle_of_an_unverified_recording(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """A wrong session key would show nowhere in the middle: the ends show it."""
+    made = encrypted(wav(CHUNK_SIZE), key_pair("one"))
+    other = encrypted(wav(CHUNK_SIZE), key_pair("one"))
+    wrong = made.changed(lab=None, pkcs7=other.media["pkcs7"])
+    processor.recordings.append(wrong)
+    async with start_server(processor, key_pair("one")) as server:
+        status, _, body = await server.get(made.path, Range="bytes=5000-5099")
+        assert (status, refusal(body)[0]) == (500, 4)
+        cut = made.changed(lab=None, size=None).with_stored(made.stored[:-7])
+        processor.recordings[0] = cut
+        status, _, body = await server.get(made.path, Range="bytes=5000-5099")
+        assert (status, "not whole blocks" in refusal(body)[1]) == (500, True)
+
+
+async def test_a_processor_that_ignores_range_is_borne(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """Where the whole file comes instead of the part, what comes before it is skipped."""
+    processor.ignores_range = True
+    made = large()
+    unverified = encrypted(wav(70000), key_pair("one"), recording_id="02").changed(lab=None)
+    processor.recordings += [made, unverified]
+    async with start_server(processor, key_pair("one")) as server:
+        status, _, body = await server.get(made.path, Range="bytes=5000000-5000999")
+        assert (status, body) == (206, made.plaintext[5000000:5001000])
+        status, _, body = await server.get(unverified.path, Range="bytes=-50")
+        assert (status, body) == (206, unverified.plaintext[-50:])
+        processor.told_length = False
+        status, _, body = await server.get(made.path, Range="bytes=5000000-5000999")
+        assert (status, refusal(body)[0]) == (502, 4)
+
+
+@pytest.mark.parametrize(
+    "content_range",
+    [
+        "",
+        "bytes */9438418",
+        "bytes 0-1048575/*",
+        "bytes 0-1048574/9438432",
+        "bytes 1-1048576/9438432",
+        "bytes 1048576-2097151/9438432",
+        "bytes 0-1048575/1",
+        "items 0-1048575/9438432",
+    ],
+)
+async def test_another_part_than_was_asked_for_is_refused(
+    start_server: StartServer, processor: FakeProcessor, content_range: str
+) -> None:
+    """A 206 with a missing, wrong or impossible Content-Range is never played."""
+    made = large()
+    assert len(made.stored) == 9438432
+    processor.recordings.append(made)
+    processor.part_headers = {"Content-Range": content_range}
+    async with start_server(processor, key_pair("one")) as server:
+        status, _, body = await server.get(made.path, Range="bytes=0-99")
+    assert (status, refusal(body)[0]) == (502, 4)
+    assert server.lines()[0]["outcome"] == "processor-failed"
+
+
+@pytest.mark.parametrize("size", [-16, 16, CHUNK_SIZE])
+async def test_a_stored_file_of_another_length_is_told(
+    start_server: StartServer, processor: FakeProcessor, size: int
+) -> None:
+    """A file that was cut or has grown is refused in every part, with both lengths."""
+    made = large()
+    length = len(made.stored)
+    longer = made.stored + bytes(size) if size > 0 else made.stored[:size]
+    processor.recordings.append(made.with_stored(longer))
+    async with start_server(processor, key_pair("one")) as server:
+        status, _, body = await server.get(made.path, Range="bytes=0-99")
+    trouble = "it was cut" if size < 0 else "it has grown"
+    sentence = f"the stored file of {made.name} has {length + size} bytes instead of {length}: "
+    assert (status, refusal(body)) == (500, (4, sentence + trouble))
+
+
+async def test_a_stored_file_that_lost_the_part_is_told(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """Where the store answers 416, the listener hears that the file is damaged, not that it asked
+    for too much.
+    """
+    made = large()
+    processor.recordings.append(made.with_stored(made.stored[:CHUNK_SIZE]))
+    async with start_server(processor, key_pair("one")) as server:
+        status, _, body = await server.get(made.path, Range=f"bytes={5 * CHUNK_SIZE}-")
+    assert (status, refusal(body)) == (
+        500,
+        (4, f"the stored file of {made.name} is shorter than its metadata says"),
+    )
+
+
+async def test_damage_before_a_part_of_the_first_block_is_told(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """The block before a part counts as the part's own: one bit of it and nothing is played."""
+    made = large()
+    stored = bytearray(made.stored)
+    stored[CHUNK_SIZE - 1] ^= 1
+    processor.recordings.append(made.with_stored(bytes(stored)))
+    async with start_server(processor, key_pair("one")) as server:
+        status, _, body = await server.get(made.path, Range=f"bytes={CHUNK_SIZE}-")
+        assert (status, refusal(body)[0]) == (500, 4)
+        status, _, body = await server.get(
+            made.path, Range=f"bytes={CHUNK_SIZE + 16}-{CHUNK_SIZE + 99}"
+        )
+        assert (status, body) == (206, made.plaintext[CHUNK_SIZE + 16 : CHUNK_SIZE + 100])
+
+
+async def test_a_part_that_breaks_off_is_cut(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """Stored bytes that break off within a part: 502 at its beginning, a cut transfer later."""
+    made = large()
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        processor.cut_after = 1000
+        status, _, body = await server.get(made.path, Range=f"bytes={CHUNK_SIZE + 50}-")
+        assert (status, refusal(body)[0]) == (502, 4)
+        processor.cut_after = 2 * CHUNK_SIZE + 1000
+        headers, received, complete = await server.get_what_comes(
+            made.path, Range=f"bytes={CHUNK_SIZE + 50}-"
+        )
+        await server.ended(2)
+    assert headers["Content-Length"] == str(LARGE_SIZE - CHUNK_SIZE - 50)
+    assert not complete
+    assert made.plaintext[CHUNK_SIZE + 50 :].startswith(received)
+    assert [line["outcome"] for line in server.lines()] == ["processor-failed"] * 2
