@@ -1,4 +1,4 @@
-"""A fresh certificate authority and recording certificates for one lab.
+"""Certificate authorities, recording certificates, self-signed ones, and requests for them.
 
 They look like what an administrator makes with plain OpenSSL: RSA, no subjectAltName, no extended
 key usage. Private keys are written with mode 0600.
@@ -14,13 +14,19 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import NameOID
 
 from reclab.files import write_private
 
-_KEY_BITS = 2048
-_CA_DAYS, _CERTIFICATE_DAYS = 3650, 730
+KEY_BITS = 2048
+CA_DAYS, CERTIFICATE_DAYS = 3650, 730
 
 
 class Pair(NamedTuple):
@@ -37,20 +43,38 @@ class Pair(NamedTuple):
     @property
     def key_pem(self) -> bytes:
         """The private key as unencrypted PKCS#8 PEM."""
-        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return key_pem(self.key)
+
+    def __repr__(self) -> str:
+        return f"Pair({self.certificate.subject.rfc4514_string()!r})"
 
 
-def new_authority(common_name: str, now: datetime) -> Pair:
+def new_key(bits: int = KEY_BITS) -> rsa.RSAPrivateKey:
+    """Return a fresh RSA key."""
+    return rsa.generate_private_key(65537, bits)
+
+
+def key_pem(key: rsa.RSAPrivateKey, password: str = "") -> bytes:
+    """Return a private key as PKCS#8 PEM, encrypted where there is a password."""
+    encryption: KeySerializationEncryption = NoEncryption()
+    if password:
+        encryption = BestAvailableEncryption(password.encode())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def new_authority(
+    common_name: str, now: datetime, *, bits: int = KEY_BITS, days: int = CA_DAYS
+) -> Pair:
     """Return a self-signed root, valid from an hour before `now`."""
-    key = rsa.generate_private_key(65537, _KEY_BITS)
-    name = _name(common_name)
+    key = new_key(bits)
+    name = lab_name(common_name)
     usage = x509.KeyUsage(
         digital_signature=False, content_commitment=False, key_encipherment=False,
         data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
         encipher_only=False, decipher_only=False,
     )  # fmt: skip
     builder = (
-        _builder(name, name, key, now, _CA_DAYS)
+        _builder(name, name, key.public_key(), now, days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)
     )
@@ -58,11 +82,35 @@ def new_authority(common_name: str, now: datetime) -> Pair:
 
 
 def new_recording_certificate(common_name: str, authority: Pair, now: datetime) -> Pair:
-    """Return a recording certificate signed by `authority`."""
-    key = rsa.generate_private_key(65537, _KEY_BITS)
-    issuer = authority.certificate.subject
-    builder = _builder(_name(common_name), issuer, key, now, _CERTIFICATE_DAYS)
-    return Pair(builder.sign(authority.key, SHA256()), key)
+    """Return a recording certificate of the lab, signed by `authority`."""
+    key = new_key()
+    return Pair(issue(lab_name(common_name), key.public_key(), authority, now), key)
+
+
+def issue(
+    subject: x509.Name,
+    key: rsa.RSAPublicKey,
+    authority: Pair,
+    now: datetime,
+    *,
+    days: int = CERTIFICATE_DAYS,
+) -> x509.Certificate:
+    """Return a recording certificate for `key`, signed by `authority`."""
+    builder = _builder(subject, authority.certificate.subject, key, now, days)
+    return builder.sign(authority.key, SHA256())
+
+
+def self_signed(
+    subject: x509.Name, key: rsa.RSAPrivateKey, now: datetime, *, days: int = CERTIFICATE_DAYS
+) -> Pair:
+    """Return a recording certificate that is its own issuer."""
+    return Pair(_builder(subject, subject, key.public_key(), now, days).sign(key, SHA256()), key)
+
+
+def signing_request(subject: x509.Name, key: rsa.RSAPrivateKey) -> str:
+    """Return the request (PKCS#10, PEM) that a certificate authority signs."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, SHA256())
+    return request.public_bytes(Encoding.PEM).decode("ascii")
 
 
 def write_pair(pair: Pair, certificate: Path, key: Path) -> None:
@@ -77,7 +125,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _name(common_name: str) -> x509.Name:
+def lab_name(common_name: str) -> x509.Name:
+    """Return the name that the lab gives where a person says no more than a common name."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
@@ -89,13 +138,13 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey, now: datetime, days: int
+    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPublicKey, now: datetime, days: int
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(secrets.randbits(63) | 1)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=days))

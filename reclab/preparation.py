@@ -31,6 +31,7 @@ CHANNELS = "recordingclient.gvp.config.mpc.record.channels"
 PUBLIC_ROLES = ("mcp", "operator", "listener", "admin")
 INTERNAL_ROLES = ("processor", "crypto")
 _PLAN = "lab-plan.json"
+_KEYSTORE = "keystore"
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -78,6 +79,7 @@ class LabFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.ca_file = self.root / "ca.pem"
+        self.ca_key = self.root / "keys" / "ca.key.pem"
         self.netrc = self.root / "netrc"
         self.keyring = self.root / "spool.keyring"
         self.keystore = self.root / "keystore"
@@ -116,7 +118,10 @@ def prepare(
     plan = msgspec.structs.replace(plan, addresses=addresses)
     write_private(folder.plan, msgspec.json.encode(plan))
     for name, password in plan.passwords.items():
-        write_private(folder.password_file(name), password + "\n")
+        file = folder.password_file(name)
+        # The keystore's is changed while the lab runs: what the file says is what opens it.
+        if name != _KEYSTORE or not file.exists():
+            write_private(file, password + "\n")
     host = addresses.processor.rpartition(":")[0].strip("[]")
     operator = plan.user("operator")
     netrc = f"machine {host} login {operator.name} password {operator.password}\n"
@@ -180,15 +185,15 @@ def _metadata_url(addresses: Addresses) -> str:
 def _make_identity(folder: LabFolder, addresses: Addresses) -> LabPlan:
     """Make the authority, two recording certificates, the keystore and the passwords."""
     now = utc_now()
-    authority = new_authority("Recording Lab CA", now)
-    # The authority's key is thrown away with this process's memory: nothing here signs again.
-    write_private(folder.ca_file, authority.certificate_pem)
-    names = (*PUBLIC_ROLES, *INTERNAL_ROLES, "keystore")
+    names = (*PUBLIC_ROLES, *INTERNAL_ROLES, _KEYSTORE)
     passwords = {name: secrets.token_urlsafe(18) for name in names}
     try:
-        keystore = Keystore.open(folder.keystore, passwords["keystore"])
+        keystore = Keystore.open(folder.keystore, passwords[_KEYSTORE])
     except KeystoreError as error:
         raise SettingsError(f"{folder.plan} is missing, and {error}: remove the folder") from None
+    authority = new_authority("Recording Lab CA", now)
+    write_private(folder.ca_file, authority.certificate_pem)
+    write_private(folder.ca_key, authority.key_pem)  # `reclab cert new` signs with it
     keys: dict[str, str] = {}
     certificates: dict[str, str] = {}
     for number in (1, 2):
@@ -196,6 +201,7 @@ def _make_identity(folder: LabFolder, addresses: Addresses) -> LabPlan:
         alias, key_file = _deploy(folder, keystore, pair, number)
         keys[alias] = str(key_file.relative_to(folder.root))  # the folder may be moved
         certificates[alias] = pair.certificate_pem
+    keystore.close()
     return LabPlan(addresses, passwords, keys, certificates)
 
 
@@ -253,7 +259,7 @@ def _all_settings(
             "accounts": accounts("listener", "operator", "admin"),
             "keystore": {
                 "folder": str(folder.keystore),
-                "password_file": str(folder.password_file("keystore")),
+                "password_file": str(folder.password_file(_KEYSTORE)),
             },
             "processor": {
                 "url": f"http://{at.processor}",
@@ -261,6 +267,7 @@ def _all_settings(
                 "password_file": str(folder.password_file("crypto")),
             },
             "audit": {"file": str(folder.root / "audit.jsonl")},
+            "validation": {"ca_file": str(folder.ca_file)},
         },
         "mcp": {
             "listen": listen(at.control),

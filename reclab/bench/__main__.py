@@ -1,7 +1,8 @@
-"""``python -m reclab.bench``: capacity, measured on this machine in one run.
+"""``python -m reclab.bench``: capacity and playback, measured on this machine in one run.
 
 For each number of concurrent two-leg PCMA calls: bring a fresh lab up, place calls so that arrivals
-equal departures, measure while it is steady, then count every packet against what was sent.
+equal departures, measure while it is steady, then count every packet against what was sent. Then
+play one large recording, whole and in parts, and decrypt it with `openssl` for comparison.
 """
 
 from __future__ import annotations
@@ -19,35 +20,52 @@ from rich.table import Table
 
 from reclab.bench.calibration import bare_receive_us
 from reclab.bench.level import Level, LevelResult, measure
+from reclab.bench.playback import PlaybackResult, measure_playback
 from service_shell.settings import SettingsError
 
 _LEVELS = (100, 300, 600)
+_SLOWEST = 0.5
 
 
 def main() -> int:
-    """Measure the levels, print a table; return 1 when a packet or a recording was lost."""
+    """Measure, print tables; return 1 when a packet was lost or decryption is too slow."""
     parser = argparse.ArgumentParser(prog="python -m reclab.bench", description=__doc__)
-    parser.add_argument("--calls", type=int, nargs="+", default=_LEVELS, help="concurrent calls")
+    parser.add_argument("--calls", type=int, nargs="*", default=_LEVELS, help="concurrent calls")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds that a call lasts")
     parser.add_argument("--steady", type=float, default=45.0, help="seconds that are measured")
+    parser.add_argument("--play", type=int, default=100, help="megabytes to play; 0: do not")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     chosen = parser.parse_args()
     # The table does not fit into 80 columns, which is what a pipe is taken for.
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(f"{os.cpu_count()} processors; Python {sys.version.split()[0]}")
-    bare = bare_receive_us()
-    console.print(f"Receiving alone (recvmsg in a bare loop): {bare:.2f} µs per packet")
-    results = []
-    for calls in chosen.calls:
-        level = Level(calls, chosen.hold, chosen.steady)
-        console.print(f"\n{calls} calls: {level.seconds:.0f} s, {level.total_calls} calls in all …")
+    figures: dict[str, object] = {}
+    good = True
+    if chosen.calls:
+        bare = bare_receive_us()
+        console.print(f"Receiving alone (recvmsg in a bare loop): {bare:.2f} µs per packet")
+        levels = [Level(calls, chosen.hold, chosen.steady) for calls in chosen.calls]
+        results = [_measured(level, console) for level in levels]
+        console.print(_table(results, bare))
+        figures |= {"bare_receive_us": bare, "levels": [r._asdict() for r in results]}
+        good = all(result.whole for result in results)
+    if chosen.play:
         with tempfile.TemporaryDirectory(prefix="reclab-bench-") as folder:
-            results.append(asyncio.run(measure(level, Path(folder))))
-    console.print(_table(results, bare))
+            played = asyncio.run(measure_playback(Path(folder), chosen.play * 1_000_000))
+        console.print(_playback_table(played))
+        figures |= {"playback": played._asdict() | {"ratio": played.ratio}}
+        good = good and played.ratio >= _SLOWEST
     if chosen.json is not None:
-        figures = {"bare_receive_us": bare, "levels": [r._asdict() for r in results]}
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(result.whole for result in results) else 1
+    return 0 if good else 1
+
+
+def _measured(level: Level, console: Console) -> LevelResult:
+    console.print(
+        f"\n{level.calls} calls: {level.seconds:.0f} s, {level.total_calls} calls in all …"
+    )
+    with tempfile.TemporaryDirectory(prefix="reclab-bench-") as folder:
+        return asyncio.run(measure(level, Path(folder)))
 
 
 def _table(results: list[LevelResult], bare: float) -> Table:
@@ -71,6 +89,21 @@ def _table(results: list[LevelResult], bare: float) -> Table:
             f"{result.memory_mib:.0f}",
             f"{result.recorder_cpu:.0%}",
         )
+    return table
+
+
+def _playback_table(played: PlaybackResult) -> Table:
+    table = Table(box=None, title=f"Playing {played.size / 1e6:.0f} MB", title_justify="left")
+    for heading in ("decryption of the whole", "openssl cms", "crypto_server", "speed"):
+        table.add_column(heading, justify="right")
+    for name, theirs, ours, ratio in (
+        ("into a file", played.openssl, played.crypto, played.ratio),
+        ("to nowhere", played.openssl_nowhere, played.crypto_nowhere, played.ratio_nowhere),
+    ):
+        table.add_row(name, f"{theirs:.3f} s", f"{ours:.3f} s", f"{ratio:.2f}")
+    for start, seconds in played.first_byte.items():
+        table.add_row(f"first byte from {start} %", "", f"{seconds * 1000:.0f} ms")
+    table.add_row("memory", "", f"{played.memory_mib:.0f} MiB")
     return table
 
 

@@ -51,17 +51,22 @@ async def sample_recorder(lab: Lab) -> Sample:
         rendered_packets=value["reclab_mcp_render_packets_total"],
         render_cpu=value["reclab_mcp_render_cpu_seconds_total"],
         recorder_cpu=sum(_cpu_seconds(pid) for pid in processes),
-        memory_mib=sum(_peak_mib(pid) for pid in processes),
+        memory_mib=sum(peak_mib(pid) for pid in processes),
     )
 
 
 def recorder_processes() -> list[int]:
     """The platform of this process's lab, with its capture processes and render workers."""
+    return [pid for pid in processes_of("mcp_sim") if "load" not in _command(pid)]
+
+
+def processes_of(package: str) -> list[int]:
+    """The processes below this one that run a package of ours."""
     parents = {pid: _parent(pid) for pid in _all_processes()}
     ours = {os.getpid()}
     while grown := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= grown
-    return [pid for pid in ours if "mcp_sim" in _command(pid) and "load" not in _command(pid)]
+    return [pid for pid in ours if package in _command(pid)]
 
 
 class FoundTimes:
@@ -141,7 +146,8 @@ def _command(pid: int) -> str:
         return ""
 
 
-def _peak_mib(pid: int) -> float:
+def peak_mib(pid: int) -> float:
+    """The largest resident size that a process has had."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:

@@ -1,0 +1,1 @@
+"""``reclab archive``: recordings out of a lab into folders or a zip, still encrypted, resumable."""
