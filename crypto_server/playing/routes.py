@@ -44,7 +44,6 @@ _SCREEN_PATHS = (
     "/rcs/screen-recordings/{recording}/content/{media}",
     f"{_CENTER}/user-screen-recordings/{{recording}}/content/{{media}}",
 )
-_LONGEST_NOTE = 200
 _RETRY = {"Retry-After": "2"}
 _log = structlog.get_logger()
 
