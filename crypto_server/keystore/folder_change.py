@@ -14,8 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from crypto_server.keystore.private_files import read_plain, sync_folder, write_whole
 
+_log = structlog.get_logger()
 #: Which state: as it was before the change, or as it is after it.
 Side = Literal["before", "after"]
 Files = Mapping[str, bytes]
@@ -45,10 +48,13 @@ class FolderChange:
                 _write_all(new / side, files)
             sync_folder(new)
             new.rename(root / _PENDING)
+            sync_folder(root)
         except OSError:
+            with contextlib.suppress(OSError):
+                (root / _PENDING).rename(root / _OVER)  # in one step: half a change is none
             shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(root / _OVER, ignore_errors=True)
             raise
-        sync_folder(root)
         return cls(root)
 
     @classmethod
@@ -84,11 +90,16 @@ class FolderChange:
         sync_folder(self._root)
 
     def close(self) -> None:
-        """End the change: what the files are now, they stay."""
-        self._folder.rename(self._root / _OVER)
-        sync_folder(self._root)
-        with contextlib.suppress(OSError):  # dropped by the next one who writes
+        """End the change: what the files are now, they stay.
+
+        What the disk does not take here is done by the next one who writes; never raises.
+        """
+        try:
+            self._folder.rename(self._root / _OVER)
+            sync_folder(self._root)
             drop_remains(self._root)
+        except OSError as error:
+            _log.warning("A change of the keystore is to be ended", reason=str(error))
 
 
 def drop_remains(root: Path) -> None:
@@ -115,6 +126,3 @@ def _write_all(folder: Path, files: Files) -> None:
         sync_folder(inside)
     sync_folder(folder)
     sync_folder(folder.parent)
-
-
-__all__ = ["Files", "FolderChange", "Side", "drop_remains"]

@@ -20,6 +20,7 @@ from crypto_server.keystore.folder_change import FolderChange, drop_remains
 from crypto_server.keystore.folder_lock import FolderInUse, FolderLock
 from crypto_server.keystore.key_entry import KeyEntry
 from crypto_server.keystore.password_change import PasswordChange, settle
+from crypto_server.keystore.password_files import drop_half_written
 from crypto_server.keystore.private_files import sync_folder, unusable, write_whole
 from crypto_server.keystore.tenant_folders import KeystoreCount, TenantFolders, folder_name
 from recording_format.certificates import RecordingCertificate
@@ -55,6 +56,8 @@ class Keystore:
         keystore = cls(folder, password, password_file)
         with keystore._writing():
             keystore._users.share()
+            if password_file is not None:
+                drop_half_written(password_file)
         count = keystore.reload()
         if count.unusable and not count.keys:
             message = (

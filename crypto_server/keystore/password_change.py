@@ -61,10 +61,7 @@ class PasswordChange:
             if self._password_file is None or not file_says(self._password_file, new):
                 raise self._undo(change, old, error) from None
         self._use(new)
-        try:
-            change.close()
-        except OSError as error:
-            _log.warning("A change of the keystore password is to be ended", reason=str(error))
+        change.close()
 
     def _undo(
         self, change: FolderChange, old: str, error: OSError | PasswordFileError
@@ -72,8 +69,8 @@ class PasswordChange:
         """Go back to the old state; where the disk says no again, the next start does it."""
         try:
             change.apply("before")
-            change.close()
             self._use(old)
+            change.close()
         except OSError as again:
             _log.error("A change of the keystore password is to be undone", reason=str(again))
         if isinstance(error, OSError):

@@ -5,7 +5,9 @@ They are rewritten whole or not at all. No error text holds a password.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -66,6 +68,19 @@ def file_says(file: Path, password: str) -> bool:
         return read_password_file(file) == password
     except PasswordFileError:
         return False
+
+
+def drop_half_written(file: Path) -> None:
+    """Remove what a process left that was killed while it rewrote `file`: it may hold a password.
+
+    Only for one who keeps others from rewriting it.
+    """
+    real = Path(os.path.realpath(file))
+    half = re.compile(rf"\.{re.escape(real.name)}\.[0-9a-f]{{12}}")
+    with contextlib.suppress(OSError):
+        for found in real.parent.iterdir():
+            if half.fullmatch(found.name):
+                found.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> bytes:

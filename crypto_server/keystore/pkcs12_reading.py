@@ -20,6 +20,7 @@ from crypto_server.errors import KeystoreError
 
 _MOST_ROUNDS: Final = 20_000_000
 _MOST_BAGS: Final = 10_000
+_MAC_DIGESTS: Final = ("sha1", "sha224", "sha256", "sha384", "sha512")
 _KEY_BAGS: Final = ("key_bag", "pkcs8_shrouded_key_bag")
 #: What asn1crypto raises for bytes that are not what they should be.
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError)
@@ -85,6 +86,9 @@ def _checked_bags(data: bytes, name: str) -> list[Any]:
         pfx = pkcs12.Pfx.load(data, strict=True)
         if not isinstance(pfx["mac_data"], pkcs12.MacData):
             raise KeystoreError(f"{name} has no integrity check (MAC), so it is not believed")
+        if pfx["mac_data"]["mac"]["digest_algorithm"]["algorithm"].native not in _MAC_DIGESTS:
+            # PBMAC1 (RFC 9579) among others: it says its rounds in a place of its own.
+            raise KeystoreError(f"{name} has an integrity check (MAC) of a kind that is not read")
         rounds = [pfx["mac_data"]["iterations"].native]
         bags: list[Any] = []
         for info in pfx.authenticated_safe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -12,7 +13,24 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from crypto_server.keystore import KeyEntry, Keystore
 from recording_format.certificates import RecordingCertificate, certificate_alias
-from tests.crypto_server.keys import key_pair
+from recording_format.envelope import Envelope, wrap_session_key
+from recording_format.session_key import SessionKey
+from tests.crypto_server.keys import TENANT, KeyPair, key_pair
+
+PASSWORD = "a keystore password with ü"
+UNUSABLE = "A keystore file could not be used"
+UNSAFE = "Something in the keystore is not safe"
+
+
+def add(keystore: Keystore, pair: KeyPair, tenant: str = TENANT) -> Path:
+    """Add `pair` under its own alias."""
+    return keystore.add(tenant, pair.alias, pair.certificate, pair.private_key)
+
+
+def envelope_for(*pairs: KeyPair) -> Envelope:
+    """Return an envelope whose recipients are `pairs`."""
+    infos = wrap_session_key(SessionKey.generate(), [pair.certificate for pair in pairs])
+    return Envelope(recipients=infos, algorithm="aes-256-cbc", iv=bytes(16))
 
 
 def entry(common_name: str, tenant: str = "Environment", dbid: int = 1) -> KeyEntry:

@@ -178,6 +178,14 @@ def test_file_without_mac_is_not_believed() -> None:
         import_entries(without, PASSWORD, name="old")
 
 
+def test_mac_of_another_kind_is_refused() -> None:
+    """A MAC that says its own rounds (PBMAC1) is told as such, before anything is derived."""
+    file = pkcs12.Pfx.load(ONE.to_pkcs12(PASSWORD))
+    file["mac_data"]["mac"]["digest_algorithm"]["algorithm"] = "1.2.840.113549.1.5.14"
+    with pytest.raises(KeystoreError, match=r"integrity check \(MAC\) of a kind that is not read"):
+        import_entries(file.dump(force=True), PASSWORD, name="old")
+
+
 def test_endless_derivation_is_refused_before_it_begins() -> None:
     """A file that asks for billions of rounds costs nothing."""
     for ruin in (_many_mac_rounds, _many_key_rounds):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import functools
-import os
 import stat
 import subprocess
 from pathlib import Path
@@ -19,31 +16,9 @@ from structlog.testing import capture_logs
 
 from crypto_server.errors import KeystoreError
 from crypto_server.keystore import KeyEntry, Keystore
-from recording_format.envelope import Envelope, wrap_session_key
-from recording_format.session_key import SessionKey
-from tests.crypto_server.keys import TENANT, KeyPair, key_pair
+from tests.crypto_server.keys import TENANT, key_pair
+from tests.crypto_server.keystore.entries import PASSWORD, UNUSABLE, add, envelope_for
 from tests.peers import peer
-
-PASSWORD = "a keystore password with ü"
-UNUSABLE = "A keystore file could not be used"
-UNSAFE = "Something in the keystore is not safe"
-
-
-def add(keystore: Keystore, pair: KeyPair, tenant: str = TENANT) -> Path:
-    """Add `pair` under its own alias."""
-    return keystore.add(tenant, pair.alias, pair.certificate, pair.private_key)
-
-
-def envelope_for(*pairs: KeyPair) -> Envelope:
-    """Return an envelope whose recipients are `pairs`."""
-    infos = wrap_session_key(SessionKey.generate(), [pair.certificate for pair in pairs])
-    return Envelope(recipients=infos, algorithm="aes-256-cbc", iv=bytes(16))
-
-
-@pytest.fixture
-def keystore(tmp_path: Path) -> Keystore:
-    """An empty keystore."""
-    return Keystore.open(tmp_path / "keystore", PASSWORD)
 
 
 def test_added_key_is_found_after_reopening(keystore: Keystore, tmp_path: Path) -> None:
@@ -287,149 +262,3 @@ def test_entry_made_by_openssl_is_read(keystore: Keystore, tmp_path: Path) -> No
     export = ["pkcs12", "-export", "-inkey", key, "-in", certificate, "-name", "theirs"]
     run([openssl, *export, "-passout", f"pass:{PASSWORD}", "-out", folder / "theirs.p12"])
     assert "theirs" in [entry.alias for entry in keystore.entries(TENANT)]
-
-
-def test_key_is_removed_from_one_tenant_only(keystore: Keystore) -> None:
-    """`remove` gives the entry back, forgets its file at once, and leaves other tenants alone."""
-    for tenant in ("Environment", "Other"):
-        add(keystore, key_pair("one"), tenant)
-    add(keystore, key_pair("two"))
-    fingerprint = key_pair("one").certificate.fingerprint
-    removed = keystore.remove("Environment", fingerprint)
-    assert removed.certificate == key_pair("one").certificate
-    assert keystore.entry("Environment", fingerprint) is None
-    assert keystore.entry("Other", fingerprint) is not None
-    assert len(keystore.entries("Environment")) == 1
-    with pytest.raises(KeystoreError, match="tenant Environment has no key of the certificate"):
-        keystore.remove("Environment", fingerprint)
-    with pytest.raises(KeystoreError, match="tenant Nobody has no key"):
-        keystore.remove("Nobody", fingerprint)
-
-
-def test_key_in_a_file_of_another_name_is_removed_too(keystore: Keystore) -> None:
-    """Every file that holds the certificate goes, whatever it is called."""
-    file = add(keystore, key_pair("one"))
-    file.with_name("copy.p12").write_bytes(file.read_bytes())
-    keystore.remove(TENANT, key_pair("one").certificate.fingerprint)
-    assert list(file.parent.glob("*.p12")) == []
-
-
-def test_put_changes_all_or_nothing(keystore: Keystore) -> None:
-    """One entry that clashes keeps all the others of the same call out, in every tenant."""
-    add(keystore, key_pair("one"))
-    twin = key_pair("one", key_label="another key")
-    wanted = {
-        "New": [KeyEntry("fresh", key_pair("two").certificate, key_pair("two").private_key)],
-        TENANT: [KeyEntry("twin", twin.certificate, twin.private_key)],
-    }
-    with pytest.raises(KeystoreError, match=f"tenant {TENANT} has another certificate"):
-        keystore.put(wanted)
-    assert keystore.tenants() == [TENANT]
-    assert keystore.put(wanted, replace=True) == (1, 0, 1)
-    assert [entry.certificate for entry in keystore.entries(TENANT)] == [twin.certificate]
-
-
-def test_two_that_clash_with_each_other_are_refused(keystore: Keystore) -> None:
-    """Entries of one call that an envelope could not tell apart are refused, replace or not."""
-    pairs = [key_pair("one"), key_pair("one", key_label="another key")]
-    wanted = [KeyEntry(f"alias {n}", p.certificate, p.private_key) for n, p in enumerate(pairs)]
-    with pytest.raises(KeystoreError, match="another certificate under the alias alias 0"):
-        keystore.put({TENANT: wanted}, replace=True)
-    assert keystore.tenants() == []
-
-
-def test_kept_entry_gets_another_alias_only_when_it_may(keystore: Keystore) -> None:
-    """The same certificate under another alias is kept as it is, with `replace` renamed."""
-    pair = key_pair("one")
-    add(keystore, pair)
-    renamed = {TENANT: [KeyEntry("renamed", pair.certificate, pair.private_key)]}
-    assert keystore.put(renamed) == (0, 1, 0)
-    assert [entry.alias for entry in keystore.entries(TENANT)] == [pair.alias]
-    assert keystore.put(renamed, replace=True) == (0, 0, 1)
-    assert [entry.alias for entry in keystore.entries(TENANT)] == ["renamed"]
-
-
-def test_links_lead_nowhere(keystore: Keystore, tmp_path: Path) -> None:
-    """A link to another tenant's key, or folder, opens nothing, and a warning names it."""
-    file = add(keystore, key_pair("one"), "Other")
-    add(keystore, key_pair("two"))
-    link = tmp_path / "keystore" / TENANT / "link.p12"
-    link.symlink_to(file)
-    (tmp_path / "keystore" / "Third").symlink_to(file.parent)
-    os.mkfifo(link.with_name("pipe.p12"))
-    with capture_logs() as logs:
-        assert keystore.find(TENANT, envelope_for(key_pair("one"))) is None
-        assert keystore.tenants() == [TENANT, "Other"]
-        with pytest.raises(KeystoreError, match="is not a folder of its own"):
-            keystore.entries("Third")
-    assert {log["reason"] for log in logs if log["event"] == UNUSABLE} == {
-        "link.p12 is a symbolic link, which is not followed",
-        "pipe.p12 is not a plain file",
-    }
-    unsafe = [log["path"] for log in logs if log["event"] == UNSAFE]
-    assert unsafe == [str(tmp_path / "keystore" / "Third")]
-
-
-def test_key_that_others_may_read_is_warned_about_once(keystore: Keystore) -> None:
-    """A file or a folder that is open to others is used, and told once with its mode."""
-    file = add(keystore, key_pair("one"))
-    file.chmod(0o644)
-    file.parent.chmod(0o770)
-    with capture_logs() as logs:
-        assert keystore.reload() == (1, 0)
-        keystore.entries(TENANT)
-    assert [(log["path"], log["fault"]) for log in logs] == [
-        (str(file.parent), "is open to others (mode 0770)"),
-        (str(file), "is open to others (mode 0644)"),
-    ]
-
-
-def test_remains_of_a_killed_writer_are_swept(keystore: Keystore, tmp_path: Path) -> None:
-    """Half-written files, and states of a change that never began, are gone at the next start."""
-    file = add(keystore, key_pair("one"))
-    half = file.with_name(f".{file.name}.0123456789ab")
-    half.write_bytes(b"half")
-    (tmp_path / "keystore" / ".change.new" / "after" / "T").mkdir(parents=True)
-    (tmp_path / "keystore" / ".change.over").mkdir()
-    Keystore.open(tmp_path / "keystore", PASSWORD)
-    assert not half.exists()
-    assert sorted(path.name for path in (tmp_path / "keystore").iterdir()) == [
-        ".lock",
-        ".writing.lock",
-        TENANT,
-    ]
-
-
-def test_busy_writer_is_waited_for_and_then_told(
-    keystore: Keystore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While another process writes, an addition waits; when that takes too long it says so."""
-    monkeypatch.setattr("crypto_server.keystore.folder_lock._PATIENCE", 0.05)
-    other = os.open(tmp_path / "keystore" / ".writing.lock", os.O_RDWR)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(KeystoreError, match="is being changed by another process"):
-        add(keystore, key_pair("one"))
-    os.close(other)
-    assert add(keystore, key_pair("one")).exists()
-
-
-def test_keystore_on_a_read_only_disk_is_read(
-    keystore: Keystore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nothing can be written the keys are found all the same, without locks."""
-    add(keystore, key_pair("one"))
-    keystore.close()
-    for lock in tmp_path.glob("keystore/.*lock"):
-        lock.unlink()
-    opened = os.open
-
-    def read_only(path: str, flags: int, mode: int = 0o777) -> int:
-        if flags & (os.O_CREAT | os.O_RDWR | os.O_WRONLY):
-            raise OSError(errno.EROFS, "Read-only file system")
-        return opened(path, flags, mode)
-
-    monkeypatch.setattr(os, "open", read_only)
-    found = Keystore.open(tmp_path / "keystore", PASSWORD)
-    assert len(found.entries(TENANT)) == 1
-    with pytest.raises(KeystoreError, match="read-only file system"):
-        add(found, key_pair("two"))

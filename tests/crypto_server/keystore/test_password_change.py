@@ -248,6 +248,16 @@ def test_password_file_that_cannot_be_written_undoes_the_change(
     assert len(contents(folder, OLD)) == 2
 
 
+def test_half_written_password_file_is_swept(folder: Path, password_file: Path) -> None:
+    """The password in a file that a killed process did not finish does not stay lying there."""
+    half = password_file.with_name(".password.0123456789ab")
+    half.write_text("half a pass")
+    other = password_file.with_name(".password.of somebody else")
+    other.write_text("")
+    Keystore.open(folder, OLD, password_file=password_file)
+    assert (half.exists(), other.exists()) == (False, True)
+
+
 def test_wrong_password_cannot_settle(folder: Path) -> None:
     """A third password neither finishes nor undoes a change that was cut."""
     _cut_in_the_middle(folder)
