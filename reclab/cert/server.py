@@ -21,6 +21,8 @@ from service_shell.accounts import basic_header
 from service_shell.settings import SettingsError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
+#: What the server's sentences call a parameter, and what it is in a command.
+_OPTIONS = {"force": "--force", "acceptExpired": "--accept-expired", "tenant": "--tenant"}
 T = TypeVar("T")
 JsonDict = dict[str, Any]
 
@@ -195,4 +197,8 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
 def _sentence(answer: object, url: str, status: int) -> str:
     said = answer.get("statusMessage") if isinstance(answer, dict) else None
-    return str(said) if said else f"{url} answered {status}"
+    if not said:
+        return f"{url} answered {status}"
+    for parameter, option in _OPTIONS.items():
+        said = str(said).replace(f"`{parameter}`", f"`{option}`")
+    return str(said)

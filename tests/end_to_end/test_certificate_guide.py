@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
 
 from tests.end_to_end.administrator import Desk
-from tests.end_to_end.lab_under_test import LabUnderTest, lab_up, run
+from tests.end_to_end.gnupg import gnupg_homes
+from tests.end_to_end.lab_under_test import LabUnderTest, lab_up
 from tests.peers import peer
 
 GUIDE = Path(__file__).parents[2] / "docs" / "certificates.md"
@@ -69,12 +69,10 @@ def said_as_written(expected: str, said: str) -> str | None:
 
 @pytest.fixture
 def homes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Where `mktemp -d` makes homes of GnuPG; whatever happens, their agents are ended."""
-    with TemporaryDirectory(prefix="gpg-", ignore_cleanup_errors=True) as folder:
-        monkeypatch.setenv("TMPDIR", folder)
+    """Where the guide's `mktemp -d` makes a home of GnuPG."""
+    with gnupg_homes() as folder:
+        monkeypatch.setenv("TMPDIR", str(folder))
         yield
-        for home in Path(folder).glob("tmp.*"):
-            run("gpgconf", "--homedir", home, "--kill", "all")
 
 
 @pytest.mark.peer

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from threading import Thread
 
 import pytest
 
 from service_shell.accounts import hash_password
 from tests.end_to_end.administrator import Administrator, Desk, JsonDict
-from tests.end_to_end.lab_under_test import LabUnderTest, lab_up, run
+from tests.end_to_end.decoy_crypto_server import SOUND, Decoy, decoy_up
+from tests.end_to_end.gnupg import gnupg_homes
+from tests.end_to_end.lab_under_test import LabUnderTest, lab_up
 from tests.peers import peer
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
@@ -38,7 +37,7 @@ SETTING = (
     '--header "Content-Type: application/json"; echo'
 )
 # What `openssl req` asks for, in its order, and an empty line for each of its further questions.
-ANSWERS = "US\nCalifornia\nPleasant Hill\nMonster & Sons, Inc.\nRobot Repairs\nRecording\n\n\n\n"
+ANSWERS = "US\nCalifornia\nSpringfield\nExample & Sons, Inc.\nRepairs\nRecording\n\n\n\n"
 CHAINED, SIGNED_BY_ITSELF, AGENT_SETUP, ONE_RECIPIENT = 401, 402, 403, 404
 
 
@@ -123,7 +122,7 @@ def test_chained_certificate(lab: LabUnderTest, administrator: Administrator, de
     shown = administrator.upload(desk.text("cert.pem"), desk.text("private_key.pem"))
     assert (shown["subjectName"], shown["issuedBy"]) == ("Recording", "Intermediate 3")
     assert shown["issuedTo"] == "Recording (Email not set)"
-    assert "O=Monster & Sons\\, Inc." in shown["subjectDN"]
+    assert "O=Example & Sons\\, Inc." in shown["subjectDN"]
     assert shown["keyDetails"] == "RSA 2048 bits"
     administrator.profile(CHAINED, [], desk / "ca.pem")
     administrator.deploy(shown["id"], CHAINED)
@@ -232,39 +231,11 @@ def test_agent_setup(lab: LabUnderTest, administrator: Administrator, desk: Desk
     assert_opens(desk, administrator, recording, "private.pem")
 
 
-class Decoy:
-    """A crypto server that plays one sound and keeps what it was asked for."""
-
-    def __init__(self) -> None:
-        asked: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked.append(self.path)
-                self.send_response(200)
-                self.send_header("Content-Type", "audio/wav")
-                self.send_header("Content-Length", "5")
-                self.end_headers()
-                self.wfile.write(b"decoy")
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-                """Say nothing on standard error."""
-
-        self.asked = asked
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.rcs_uri = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-
 @pytest.fixture
 def decoy() -> Iterator[Decoy]:
-    """A decoy that listens for the length of a test."""
-    made = Decoy()
-    thread = Thread(target=made.server.serve_forever)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    """A crypto server that is none."""
+    with decoy_up() as listening:
+        yield listening
 
 
 def test_decrypt_uri_prefix(
@@ -283,7 +254,7 @@ def test_decrypt_uri_prefix(
         assert '"statusCode":0' in desk.types(line).replace(" ", "")
 
     put("create_single_location", "/", decoy.rcs_uri)
-    assert lab.get(url, "listener") == (200, b"decoy")
+    assert lab.get(url, "listener") == (200, SOUND)
     assert decoy.asked == [f"/rcs{media['mediaPath']}"]
     put("create_first_location", "/US", lab.lab["crypto"])
     put("create_second_location", "/DE", decoy.rcs_uri)
@@ -313,17 +284,14 @@ def test_archived_files(lab: LabUnderTest, administrator: Administrator, desk: D
 
 @pytest.fixture
 def gnupg(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A fresh home of GnuPG under a short name (its socket's is bounded); its agent is ended."""
-    peer("gpgsm")
-    with TemporaryDirectory(prefix="gpg-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        monkeypatch.setenv("GNUPGHOME", folder)
+    """A fresh home of GnuPG, which asks nobody: no revocation list, no person for a password."""
+    with gnupg_homes() as homes:
+        home = homes / "home"
+        home.mkdir(mode=0o700)
+        monkeypatch.setenv("GNUPGHOME", str(home))
         (home / "gpgsm.conf").write_text("disable-crl-checks\ndisable-dirmngr\n")
         (home / "gpg-agent.conf").write_text("allow-loopback-pinentry\n")
-        try:
-            yield home
-        finally:
-            run("gpgconf", "--kill", "all")
+        yield home
 
 
 def test_gpgsm_opens_an_archived_file(

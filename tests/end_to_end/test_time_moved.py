@@ -103,7 +103,7 @@ def test_use_and_playback(today: MovedClock) -> None:
 @pytest.mark.peer
 @pytest.mark.slow
 def test_upload(today: MovedClock) -> None:
-    """Not yet valid may be uploaded, expired is refused; an old key may be put back."""
+    """Not yet valid may be uploaded; expired only as an old key, which is deployed nowhere."""
     administrator, desk, _ = today
     ca_file = Path(administrator.lab.lab["ca_file"])
     certificate, key = self_signed(desk, ca_file, "Early")
@@ -122,3 +122,8 @@ def test_upload(today: MovedClock) -> None:
     assert "expired on" in answer["statusMessage"]
     late = administrator.upload(certificate, key, acceptExpired=True)
     assert late["status"] == "expired"
+    deployments = f"{url}/{late['id']}/deployments"
+    profile = administrator.lab.lab["profile_dbid"]
+    status, answer = administrator.answer("POST", deployments, {"profile": profile})
+    assert (status, answer["statusCode"]) == (409, 2)
+    assert "expired on" in answer["statusMessage"]
