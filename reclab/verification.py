@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,23 +16,21 @@ from typing import Final, Self
 
 import aiohttp
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from mcp_sim.load.check import check
 from mcp_sim.load.comparison import compare_metadata, expect, long_enough
 from mcp_sim.load.decode import MediaError, decode_media
 from mcp_sim.load.finding import Finding, LegFinding, Tolerances
 from mcp_sim.load.report import CallReport
+from reclab.key_ring import KeyRing
 from reclab.lab import Lab
 from reclab.lab_client import JsonDict, LabClient, LabError, lab_client
 from recording_format.cipher import MediaDecryptor
-from recording_format.distinguished_name import readable_name
 from recording_format.envelope import Envelope
 from recording_format.errors import EnvelopeError, IntegrityError, RecordingFormatError
 from recording_format.integrity import ChunkVerifier, check_mac
 from recording_format.media_file import MediaFile
 from recording_format.metadata import decode_media_file
-from recording_format.private_keys import load_private_key
 from recording_format.session_key import SessionKey
 from service_shell.accounts import basic_header
 
@@ -77,11 +75,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Options:
-    """What counts as verified. `through_crypto`: the crypto server must play the same bytes."""
+    """What counts as verified. `through_crypto`: the crypto server must play the same bytes.
+
+    `keys` are PEM files of private keys beside the lab's own.
+    """
 
     tolerances: Tolerances = field(default_factory=Tolerances)
     allow_foreign: bool = False
     through_crypto: bool = False
+    keys: tuple[Path, ...] = ()
 
 
 class Verifier:
@@ -89,7 +91,8 @@ class Verifier:
 
     def __init__(self, lab: Lab, options: Options | None = None) -> None:
         self._lab, self._options = lab, options or Options()
-        self._keys = KeyRing({alias: Path(path) for alias, path in lab.keys.items()})
+        own = {alias: Path(path) for alias, path in lab.keys.items()}
+        self._keys = KeyRing(own, self._options.keys)
         self._working = asyncio.Semaphore(_AT_ONCE)
         self._stack = AsyncExitStack()
         self._client: LabClient | None = None
@@ -191,38 +194,6 @@ class Verifier:
             raise LabError(f"{url} could not be read: {reason}") from None
 
 
-class KeyRing:
-    """Private keys by certificate alias; a key's file is read when it is first needed."""
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = files
-        self._opened: dict[str, rsa.RSAPrivateKey] = {}
-
-    def unwrap(self, envelope: Envelope) -> SessionKey:
-        """Open the envelope for the first recipient whose key is here. Raises `EnvelopeError`."""
-        for recipient in envelope.recipients:
-            # An alias ends with its certificate's issuer and serial.
-            ending = f":{readable_name(recipient.issuer)}:{recipient.serial}"
-            for alias in self._files:
-                if alias.endswith(ending):
-                    try:
-                        key = self._private_key(alias)
-                        return SessionKey(key.decrypt(recipient.encrypted_key, padding.PKCS1v15()))
-                    except ValueError:
-                        raise EnvelopeError(f"the key of {alias} does not open it") from None
-        raise EnvelopeError("the lab has no private key for any recipient of the envelope")
-
-    def _private_key(self, alias: str) -> rsa.RSAPrivateKey:
-        if alias not in self._opened:
-            path = self._files[alias]
-            try:
-                text = path.read_bytes()
-            except OSError as error:
-                raise EnvelopeError(f"the key {path} cannot be read: {error.strerror}") from None
-            self._opened[alias] = load_private_key(text, name=str(path))
-        return self._opened[alias]
-
-
 def open_media(media: MediaFile, stored: bytes, keys: KeyRing) -> bytes:
     """Prove a stored object against its metadata, and decrypt it.
 
@@ -237,11 +208,21 @@ def open_media(media: MediaFile, stored: bytes, keys: KeyRing) -> bytes:
     if media.pkcs7 is None:
         return stored
     envelope = Envelope.from_pem(media.pkcs7)
-    key = keys.unwrap(envelope)
-    if media.lab is not None:
-        check_mac(key, media_id=media.media_id, iv=envelope.iv, lab=media.lab)
-    decryptor = MediaDecryptor(key, envelope.iv)
+    decryptor = MediaDecryptor(_session_key(media, envelope, keys), envelope.iv)
     return decryptor.update(stored) + decryptor.finalize()
+
+
+def _session_key(media: MediaFile, envelope: Envelope, keys: KeyRing) -> SessionKey:
+    """Return the key that the mac proves; without one, the likeliest."""
+    failed: IntegrityError | None = None
+    for key in keys.unwrap(envelope):
+        try:
+            if media.lab is not None:
+                check_mac(key, media_id=media.media_id, iv=envelope.iv, lab=media.lab)
+            return key
+        except IntegrityError as error:
+            failed = failed or error
+    raise failed or EnvelopeError("no recipient of the envelope could be opened")
 
 
 async def _join(blocks: AsyncIterator[bytes], url: str) -> bytes:

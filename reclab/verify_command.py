@@ -62,6 +62,13 @@ def verify(
             "are stored, sealed and decoded right. Calls of the report must always be signed.",
         ),
     ] = False,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A private key beside the lab's own, PEM, for recordings of certificates that "
+            "were deployed later. Repeatable."
+        ),
+    ] = None,
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for the report's calls to be stored.")
     ] = 30.0,
@@ -89,7 +96,7 @@ def verify(
         if Path(one).is_file():
             raise SettingsError(f"{one} is a file, not a recording's id: say --report {one}")
     tolerances = Tolerances(offset_ms=offset_ms, missing_ms=missing_ms, duration_ms=duration_ms)
-    options = Options(tolerances, allow_foreign, through == "crypto")
+    options = Options(tolerances, allow_foreign, through == "crypto", tuple(key or ()))
     verdicts = uvloop.run(_verify(data, ids or [], everything, _read_calls(report), options, wait))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(verdicts)) + b"\n")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mcp_sim.load.report import CallReport
 from reclab.lab_client import UnknownRecording
@@ -250,3 +252,22 @@ async def test_passwords_stay_out_of_what_is_said(lab: FakeLab) -> None:
     lab.objects.clear()
     verdict = await judge(lab)
     assert "secret" not in repr(verdict) + repr(lab.lab)
+
+
+async def test_a_key_beside_the_labs_own(lab: FakeLab, tmp_path: Path) -> None:
+    """A recording of another certificate is proved by the key that a person names, and no other."""
+    lab.add(CALL)
+    (key,) = (Path(path) for path in lab.lab.keys.values())
+    lab.lab.keys.clear()
+    stranger = tmp_path / "stranger.pem"
+    stranger.write_bytes(
+        rsa.generate_private_key(65537, 2048).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+    )
+    assert (await judge(lab, options=Options(keys=(stranger, key)))).verified
+    refused = await judge(lab, options=Options(keys=(stranger,)))
+    assert not refused.verified
+    assert refused.problems
+    absent = await judge(lab, options=Options(keys=(Path("/no/key"),)))
+    assert "/no/key cannot be read" in str(absent.problems)
