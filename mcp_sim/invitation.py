@@ -52,6 +52,7 @@ class Invitation:
     call_uuid: str = ""
     profile_dbid: int | None = None
     geo_location: str | None = None
+    tenant_dbid: int | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     dn: str = ""
     siprec: RecordingSession | None = None
@@ -79,6 +80,7 @@ def read_invitation(request: SipRequest) -> Invitation:
             call_uuid=uuid,
             profile_dbid=gir.profile_dbid,
             geo_location=gir.geo_location or None,
+            tenant_dbid=gir.tenant_dbid,
             parameters=_gir_parameters(gir),
             dn=gir.dn,
         )

@@ -56,9 +56,13 @@ class ProfileBook:
             for fault in unreadable_certificates(profile):
                 _log.warning("A profile's certificate was unreadable", fault=fault)
 
-    def choose(self, *, dbid: int | None, geo_location: str | None) -> IvrProfile | None:
+    def choose(
+        self, *, dbid: int | None, geo_location: str | None, tenant_dbid: int | None = None
+    ) -> IvrProfile | None:
         """Return the profile for a call, as Resource Manager chooses; None when there is none."""
-        return choose_profile(self._profiles, dbid=dbid, geo_location=geo_location)
+        return choose_profile(
+            self._profiles, dbid=dbid, geo_location=geo_location, tenant_dbid=tenant_dbid
+        )
 
     def by_dbid(self, dbid: int) -> IvrProfile | None:
         """Return the profile in force with this DBID, or None."""

@@ -90,7 +90,9 @@ class Reception:
         if not self._book.loaded:
             raise CallNotTaken(503, "profile", "no profiles are loaded yet")
         profile = self._book.choose(
-            dbid=invitation.profile_dbid, geo_location=invitation.geo_location
+            dbid=invitation.profile_dbid,
+            geo_location=invitation.geo_location,
+            tenant_dbid=invitation.tenant_dbid,
         )
         if profile is None:
             dbid = invitation.profile_dbid

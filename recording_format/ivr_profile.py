@@ -108,17 +108,23 @@ class IvrProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def choose_profile(
-    profiles: Iterable[IvrProfile], *, dbid: int | None, geo_location: str | None
+    profiles: Iterable[IvrProfile],
+    *,
+    dbid: int | None,
+    geo_location: str | None,
+    tenant_dbid: int | None = None,
 ) -> IvrProfile | None:
     """Return the profile of a call, or None when there is none.
 
-    A DBID that was given decides alone. Else the recording profile of the same location; else the
-    only recording profile; else the one named ``record``; else the one of the lowest DBID.
+    A DBID that was given decides alone. Else, where the call names its tenant and that one has
+    recording profiles, only these are chosen from: the one of the same location; else the only one;
+    else the one named ``record``; else the one of the lowest DBID.
     """
     known = list(profiles)
     if dbid is not None:
         return next((profile for profile in known if profile.dbid == dbid), None)
     recording = sorted((p for p in known if p.records), key=lambda p: p.dbid)
+    recording = [p for p in recording if p.tenant.dbid == tenant_dbid] or recording
     if geo_location is not None:
         for profile in recording:
             if profile.geo_location == geo_location:

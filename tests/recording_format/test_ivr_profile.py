@@ -186,3 +186,19 @@ def test_the_profile_of_a_call(
     """The given DBID; else the location; else the only one, `record`, the lowest DBID."""
     assert choose_profile(known, dbid=dbid, geo_location=location) is chosen
     assert choose_profile(reversed(known), dbid=dbid, geo_location=location) is chosen
+
+
+def test_a_tenants_calls_are_the_tenants() -> None:
+    """A call that names its tenant is not caught by another one's profile, whatever its name."""
+    south = msgspec.structs.replace(FIRST, dbid=201, tenant=Tenant("South", 2))
+    thief = msgspec.structs.replace(NEAR, dbid=1, name="record")
+
+    def chosen(tenant_dbid: int | None, dbid: int | None = None) -> IvrProfile | None:
+        return choose_profile(
+            [thief, NAMED, south], dbid=dbid, geo_location="here", tenant_dbid=tenant_dbid
+        )
+
+    assert chosen(2) is south
+    assert chosen(2, dbid=105) is NAMED  # the DBID decides alone
+    assert chosen(TENANT.dbid) is thief
+    assert chosen(77) is chosen(None) is thief  # nobody's calls, or nobody said
