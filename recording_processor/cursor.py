@@ -6,15 +6,14 @@ the same on every page and rows that arrive meanwhile move nothing.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Literal
 
 import msgspec
 
+from recording_processor.page_token import SQL_INTEGER, decode_token, encode_token
+
 Direction = Literal["next", "previous"]
-_MAXIMUM_LENGTH = 2048
-_SQL_INTEGER = range(-(2**63), 2**63)
+_LONGEST = 2048
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True, tag=1, forbid_unknown_fields=True):
@@ -27,19 +26,12 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, tag=1, forbid_unknown
 
     def encode(self) -> str:
         """Return the cursor as URL-safe text."""
-        return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).rstrip(b"=").decode()
+        return encode_token(self)
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
         """Read what `encode` wrote. Raises `ValueError` for anything else."""
-        wrong = ValueError("it is not a cursor of this processor")
-        if len(text) > _MAXIMUM_LENGTH:
-            raise wrong
-        try:
-            data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            cursor = msgspec.msgpack.decode(data, type=cls)
-        except (binascii.Error, ValueError, msgspec.MsgspecError):
-            raise wrong from None
-        if cursor.start not in _SQL_INTEGER or cursor.row not in _SQL_INTEGER:
-            raise wrong
+        cursor = decode_token(text, cls, longest=_LONGEST)
+        if cursor is None or cursor.start not in SQL_INTEGER or cursor.row not in SQL_INTEGER:
+            raise ValueError("it is not a cursor of this processor")
         return cursor

@@ -2,7 +2,7 @@
 
     ProcessorError
     ├── BadParameter       400, statusCode 2   the request names something that cannot be
-    ├── NotPermitted       403, statusCode 3   the account's tenants do not allow it
+    ├── NotPermitted       403, statusCode 3   the account's tenants or another site's page
     ├── NotFound           404, statusCode 6   no such recording, media file or contact centre
     ├── Conflict           409, statusCode 2   the same id with another content: a person must look
     ├── Changed            412, statusCode 2   it is not what the caller took it for
@@ -38,7 +38,7 @@ class BadParameter(ProcessorError):
 
 
 class NotPermitted(ProcessorError):
-    """What is asked concerns every tenant, and the account is limited to some."""
+    """It concerns every tenant and the account is limited, or another site's page asks for it."""
 
     status = 403
     code = NO_PERMISSION

@@ -7,6 +7,7 @@ of every answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ DECRYPT_URI_PREFIX = "decrypt-uri-prefix"
 STORAGE = "storage"
 _LONGEST_VALUE = 64 * 1024
 _DEEPEST_VALUE = 8
+# What stores call their passwords, beside what metadata calls them.
+_SECRET = re.compile(r"^auth$|token|(access|account|api|private)[ _-]?key", re.IGNORECASE)
 
 #: Text, or a JSON object or array.
 Value = str | dict[str, object] | list[object]
@@ -154,8 +157,12 @@ def _nested_fault(value: object, depth: int) -> str | None:
 
 def _without_secrets(value: object) -> object:
     if isinstance(value, dict):
-        return {k: _without_secrets(v) for k, v in value.items() if not is_secret_parameter(k)}
+        return {k: _without_secrets(v) for k, v in value.items() if not _is_secret(k)}
     return [_without_secrets(part) for part in value] if isinstance(value, list) else value
+
+
+def _is_secret(name: str) -> bool:
+    return is_secret_parameter(name) or _SECRET.search(name) is not None
 
 
 _CHECKS: Mapping[str, Callable[[Value], str | None]] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -41,6 +41,18 @@ def read_post(body: bytes) -> Filing:
         dialed=_told(files, "dnis"),
         media_files=tuple(_filed(media, position) for position, media in enumerate(files)),
     )
+
+
+def check_own_objects(filing: Filing) -> None:
+    """Raise `MetadataError` unless each media file lies under its own name, as platforms store it.
+
+    Media ids are unique, so nobody reaches another's object through a recording of their own.
+    """
+    for position, media in enumerate(filing.media_files):
+        name = unquote(media.storage_path.rpartition("/")[2])
+        if name not in (media.media_id, f"{media.media_id}.bin"):
+            path = f"mediaFiles[{position}].mediaDescriptor.path"
+            raise MetadataError(path, "does not end in the media file's own id")
 
 
 def _check_unity(files: list[MediaFile]) -> None:

@@ -88,6 +88,8 @@ def _bits(value: str) -> str | None:
 
 
 def _template(value: str) -> str | None:
+    if len(value) > _MAXIMUM_NAME:
+        return f"it is longer than {_MAXIMUM_NAME} characters"
     try:
         FileNameTemplate.parse(value)
     except FileNameError as error:
@@ -171,9 +173,14 @@ def _faults(profile: IvrProfile) -> Iterator[tuple[str, str, str]]:
         for option, value in options.items():
             if not _is_name(option):
                 yield section, option[:64], "it is not the name of an option"
-            fault = _fault(section, option, value)
+            fault = _key_fault(value) or _fault(section, option, value)
             if fault is not None:
                 yield section, option, fault
+
+
+def _key_fault(value: str) -> str | None:
+    """A private key is nobody's business here: a certificate's file often holds one too."""
+    return "it holds a private key" if "PRIVATE KEY-----" in value else None
 
 
 def _fault(section: str, option: str, value: str) -> str | None:

@@ -57,8 +57,8 @@ def assign(
             raise BadParameter(
                 f"certificate: {other.option} is another one of the same issuer and serial"
             )
-    if len(known) >= MAXIMUM:
-        raise BadParameter(f"certificate: there are {MAXIMUM} certificates, and no more may be")
+    if sum(other.tenant == tenant for other in known) >= MAXIMUM:
+        raise BadParameter(f"certificate: the tenant has {MAXIMUM} of them, and no more may be")
     taken = {other.number for other in known}
     number = next(free for free in itertools.count(1) if free not in taken)
     added = ScreenCertificate(number, tenant, certificate.pem)
@@ -77,7 +77,8 @@ def remove(
         each
         for each in known
         if each.tenant in reachable
-        and what in (each.option, f"certificatealias-{each.number}", each.certificate.fingerprint)
+        and what.lower()
+        in (each.option, f"certificatealias-{each.number}", each.certificate.fingerprint)
     }
     if not gone:
         raise NotFound("there is no such screen-recording certificate")

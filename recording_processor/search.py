@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from recording_processor.cursor import Cursor
 from recording_processor.dates import parse_instant
 from recording_processor.errors import BadParameter
+from recording_processor.query import parameters, read, whole_number
 
 CRITERIA = ("callerPhoneNumber", "dialedPhoneNumber", "startTime", "endTime", "userName")
 _PAGING = ("limit", "next", "previous")
 _MAXIMUM_VALUE = 128
 _MAXIMUM_WILDCARDS = 4
-_T = TypeVar("_T")
 
 
 class Pattern(msgspec.Struct, frozen=True):
@@ -95,7 +94,7 @@ def read_search(
     A cursor (`next` or `previous`) carries its search along, so it may stand alone. `anything`
     allows a search without a criterion. Raises `BadParameter` naming the parameter.
     """
-    given = _once_each(query)
+    given = parameters(query, (*CRITERIA, *_PAGING), of="this search")
     cursor = _cursor(given)
     said = tuple((name, given[name]) for name in CRITERIA if name in given)
     criteria = said if cursor is None else cursor.criteria
@@ -103,36 +102,25 @@ def read_search(
         raise BadParameter("the cursor belongs to another search")
     if not criteria and not anything:
         raise BadParameter(f"a search needs at least one of {', '.join(CRITERIA)}")
-    limit = _read("limit", given, lambda text: _whole(text, maximum_limit)) or default_limit
+    limit = read("limit", given, whole_number(1, maximum_limit)) or default_limit
     return SearchRequest(_search(dict(criteria)), criteria, limit, cursor)
 
 
 def _search(given: Mapping[str, str]) -> Search:
     return Search(
-        caller=_read("callerPhoneNumber", given, Pattern.parse),
-        dialed=_read("dialedPhoneNumber", given, Pattern.parse),
-        user=_read("userName", given, Pattern.parse),
-        begun_from=_read("startTime", given, parse_instant),
-        ended_until=_read("endTime", given, parse_instant),
+        caller=read("callerPhoneNumber", given, Pattern.parse),
+        dialed=read("dialedPhoneNumber", given, Pattern.parse),
+        user=read("userName", given, Pattern.parse),
+        begun_from=read("startTime", given, parse_instant),
+        ended_until=read("endTime", given, parse_instant),
     )
-
-
-def _once_each(query: Iterable[tuple[str, str]]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for name, value in query:
-        if name not in CRITERIA and name not in _PAGING:
-            raise BadParameter(f"{name[:64]!r} is not a parameter of this search")
-        if name in given:
-            raise BadParameter(f"{name} is given twice")
-        given[name] = value
-    return given
 
 
 def _cursor(given: Mapping[str, str]) -> Cursor | None:
     if "next" in given and "previous" in given:
         raise BadParameter("next and previous cannot be asked for at once")
     for name in ("next", "previous"):
-        cursor = _read(name, given, Cursor.decode)
+        cursor = read(name, given, Cursor.decode)
         if cursor is not None:
             if cursor.direction != name:
                 raise BadParameter(f"{name} was given a cursor for {cursor.direction}")
@@ -140,18 +128,3 @@ def _cursor(given: Mapping[str, str]) -> Cursor | None:
                 raise BadParameter(f"{name}: it is not a cursor of this processor")
             return cursor
     return None
-
-
-def _read(name: str, given: Mapping[str, str], parse: Callable[[str], _T]) -> _T | None:
-    if name not in given:
-        return None
-    try:
-        return parse(given[name])
-    except ValueError as error:
-        raise BadParameter(f"{name}: {error}") from None
-
-
-def _whole(text: str, maximum: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= maximum:
-        raise ValueError(f"it is not a whole number from 1 to {maximum}")
-    return int(text)

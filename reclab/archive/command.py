@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from reclab.archive.failure import ArchiveFailed, disk_failures
-from reclab.archive.run import FolderRun, OnProgress, Report
+from reclab.archive.run import FolderRun, OnProgress, Report, Run
 from reclab.archive.server import Door, open_server
 from reclab.archive.state import Asked, State, StateFile, held_folder
 from reclab.archive.whole_file import clear_rests
@@ -101,7 +101,7 @@ async def make_archive(
             clear_rests(out)
             state: State = file.load(asked, resume=resume)
         async with open_server(door) as server:
-            kind = ZipRun if asked.form == "zip" else FolderRun
+            kind: type[Run] = ZipRun if asked.form == "zip" else FolderRun
             run = kind(server, out, state, file, on_progress)
             await run.run()
             return run.report

@@ -6,6 +6,7 @@ nothing and fetches nothing twice.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
 OnProgress = Callable[[Report], None]
 
 
-class FolderRun:
-    """Archives into folders below `root`; `report` grows while it runs."""
+class Run(ABC):
+    """One run into `root`; `report` grows while it runs."""
 
     def __init__(
         self, server: Server, root: Path, state: State, file: StateFile, on_progress: OnProgress
@@ -56,6 +57,14 @@ class FolderRun:
         self._file = file
         self._on_progress = on_progress
 
+    @abstractmethod
+    async def run(self) -> None:
+        """Archive everything that is still missing. Raises `ArchiveFailed`."""
+
+
+class FolderRun(Run):
+    """Archives into folders."""
+
     async def run(self) -> None:
         """Archive everything that is still missing. Raises `ArchiveFailed`."""
         with disk_failures(self._root):
@@ -63,7 +72,7 @@ class FolderRun:
                 await self._try_again()
                 while await self._page():
                     pass
-            except (KeyError, TypeError, ValueError):
+            except (LookupError, TypeError, ValueError):
                 raise ArchiveFailed("the processor's answer is not one of an archive") from None
             self._state.finished = True
             self._file.save(self._state)

@@ -38,6 +38,10 @@ class Door(NamedTuple):
 class Unavailable(Exception):
     """One object cannot be had; the text is the processor's sentence."""
 
+    def __init__(self, sentence: str, status: int = 0) -> None:
+        super().__init__(sentence)
+        self.status = status
+
 
 class Server:
     """Asks one processor; made by `open_server`."""
@@ -54,8 +58,10 @@ class Server:
         """Return one recording, or None when there is none any more."""
         try:
             answer = await self._json(f"/api/v2/recordings/{quote(recording_id, safe='')}")
-        except Unavailable:
-            return None
+        except Unavailable as error:
+            if error.status == 404:
+                return None
+            raise ArchiveFailed(f"{self._url} says: {error}") from None
         found: JsonDict = answer["recording"]
         return found
 
@@ -114,7 +120,7 @@ class Server:
         if answer.status == 401:
             raise ArchiveFailed(f"{self._url} refused the user's name or password")
         if path.startswith("/api/v2/") and answer.status in (404, 500, 502, 504):
-            raise Unavailable(told or f"the processor answered {answer.status}")
+            raise Unavailable(told or f"the processor answered {answer.status}", answer.status)
         raise ArchiveFailed(f"{self._url} says: {told or f'error {answer.status}'}")
 
 

@@ -5,6 +5,7 @@ A zip cannot be continued; `--resume` makes the next one, with what the last one
 
 from __future__ import annotations
 
+import itertools
 import re
 import zipfile
 from pathlib import Path
@@ -14,9 +15,8 @@ import aiohttp
 import msgspec
 
 from reclab.archive.failure import ArchiveFailed, disk_failures
-from reclab.archive.run import OnProgress, Report
-from reclab.archive.server import Server
-from reclab.archive.state import Counts, LastRecording, State, StateFile
+from reclab.archive.run import MAX_PROBLEMS, Run
+from reclab.archive.state import Counts, LastRecording
 from reclab.archive.whole_file import whole_file
 from recording_format.archive_entry import Problem
 from recording_format.archive_layout import ERRORS_FILE, SUMMARY_FILE
@@ -37,18 +37,8 @@ class _Summary(msgspec.Struct, rename="camel"):
     place: str | None
 
 
-class ZipRun:
-    """Fetches a zip into `root`; `report` says what is in it."""
-
-    def __init__(
-        self, server: Server, root: Path, state: State, file: StateFile, on_progress: OnProgress
-    ) -> None:
-        self.report = Report(out=str(root), archived=state.counts, last=state.last)
-        self._server = server
-        self._root = root
-        self._state = state
-        self._file = file
-        self._on_progress = on_progress
+class ZipRun(Run):
+    """Fetches a zip; the report says what is in it."""
 
     async def run(self) -> None:
         """Fetch the zip. Raises `ArchiveFailed`."""
@@ -59,6 +49,8 @@ class ZipRun:
         with disk_failures(self._root):
             async with self._server.zip(query) as answer:
                 path = self._root / _name_of(answer)
+                if self._state.since is not None:
+                    path = _free(path)
                 self._file.save(self._state)
                 try:
                     await self._fetch(answer, path)
@@ -87,13 +79,21 @@ class ZipRun:
         report.recordings, report.fetched = summary.recordings, summary.media_files
         report.damaged, report.last = problems, state.last
         _add(state.counts, summary)
-        state.problems, state.finished = problems, True
+        # What an earlier zip lacks no later one brings: it is not forgotten.
+        state.problems = [*state.problems, *problems][:MAX_PROBLEMS]
+        state.finished = True
 
 
 def _add(counts: Counts, summary: _Summary) -> None:
     counts.recordings += summary.recordings
     counts.media_files += summary.media_files
     counts.bytes += summary.bytes
+
+
+def _free(path: Path) -> Path:
+    """Return `path`, numbered where there is such a file: an earlier zip of the same second."""
+    others = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return path if not path.exists() else next(other for other in others if not other.exists())
 
 
 def _name_of(answer: aiohttp.ClientResponse) -> str:

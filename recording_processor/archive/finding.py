@@ -13,13 +13,8 @@ from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from recording_processor.archive.place import Place
 from recording_processor.archive.request import ArchiveFilter, ArchiveRequest
 from recording_processor.catalogue.database import Database
-from recording_processor.catalogue.finding import fits, of_tenants
-from recording_processor.catalogue.tables import (
-    contact_centers,
-    media_files,
-    participations,
-    recordings,
-)
+from recording_processor.catalogue.finding import fits, of_parties, of_tenants
+from recording_processor.catalogue.tables import contact_centers, media_files, recordings
 from recording_processor.tenancy import Tenants
 
 _ORDER = (recordings.c.stopped_at, recordings.c.id)
@@ -58,7 +53,8 @@ class ArchiveIndex:
         )
         async with self._database.reading() as connection:
             rows = await connection.execute(found)
-            return [Place(row.stopped_at, row.id, mark) for row in rows]
+            places = (Place(row.stopped_at, row.id, mark) for row in rows)
+            return [place.following(wanted.since) for place in places]
 
     def _conditions(
         self, wanted: ArchiveRequest, after: Place | None, tenants: Tenants
@@ -67,14 +63,14 @@ class ArchiveIndex:
         yield from of_tenants(tenants)
         yield from _fitting(wanted.filter)
         if after is not None:
-            yield _behind(after)
+            yield _behind((after.stopped_at, after.id))
         if wanted.since is not None:
             filed = select(media_files.c.recording).where(media_files.c.number > wanted.since.mark)
-            yield or_(_behind(wanted.since), recordings.c.number.in_(filed))
+            yield or_(_behind(wanted.since.farthest), recordings.c.number.in_(filed))
 
 
-def _behind(place: Place) -> ColumnElement[bool]:
-    return tuple_(*_ORDER) > tuple_(place.stopped_at, place.id)
+def _behind(place: tuple[int, str]) -> ColumnElement[bool]:
+    return tuple_(*_ORDER) > tuple_(*place)
 
 
 def _fitting(wanted: ArchiveFilter) -> Iterator[ColumnElement[bool]]:
@@ -86,10 +82,4 @@ def _fitting(wanted: ArchiveFilter) -> Iterator[ColumnElement[bool]]:
         yield recordings.c.tenant == wanted.tenant
     if wanted.call_type is not None:
         yield fits(recordings.c.call_type, wanted.call_type)
-    if wanted.caller is not None:
-        yield fits(recordings.c.caller, wanted.caller, recordings.c.caller_reversed)
-    if wanted.dialed is not None:
-        yield fits(recordings.c.dialed, wanted.dialed, recordings.c.dialed_reversed)
-    if wanted.user is not None:
-        of_user = fits(participations.c.user_name, wanted.user)
-        yield recordings.c.number.in_(select(participations.c.recording).where(of_user))
+    yield from of_parties(wanted.caller, wanted.dialed, wanted.user)

@@ -7,10 +7,8 @@ other criteria mean what they mean in a search.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -18,9 +16,11 @@ from recording_format.archive_layout import zip_name
 from recording_processor.archive.place import Place
 from recording_processor.dates import parse_instant
 from recording_processor.errors import BadParameter
+from recording_processor.query import parameters, read, whole_number
 from recording_processor.search import Pattern
 
 _DAY = 86_400_000
+_OLDEST = 36_500
 _LONGEST_NAME = 1024
 _SPAN = ("from", "to", "maxAge", "minAge")
 _TYPES = {
@@ -31,7 +31,6 @@ _TYPES = {
 }
 CRITERIA = (*_SPAN, "tenant", *_TYPES)
 _PAGING = ("limit", "after", "since")
-_T = TypeVar("_T")
 
 
 class ArchiveFilter(msgspec.Struct, frozen=True):
@@ -85,61 +84,35 @@ def read_archive_request(
 
     Raises `BadParameter` naming the parameter.
     """
-    given = _once_each(query)
-    for one, other in (("from", "maxAge"), ("to", "minAge")):
-        if one in given and other in given:
-            raise BadParameter(f"{one} and {other} cannot be asked for at once")
+    given = parameters(query, (*CRITERIA, *_PAGING), of="an archive")
     wanted = ArchiveFilter(
-        stopped_from=_read("from", given, parse_instant) or _ago("maxAge", given, now),
-        stopped_before=_read("to", given, parse_instant) or _ago("minAge", given, now),
-        tenant=_read("tenant", given, _name),
-        call_type=_read("callType", given, Pattern.parse),
-        caller=_read("callerPhoneNumber", given, Pattern.parse),
-        dialed=_read("dialedPhoneNumber", given, Pattern.parse),
-        user=_read("userName", given, Pattern.parse),
+        stopped_from=_edge("from", "maxAge", given, now),
+        stopped_before=_edge("to", "minAge", given, now),
+        tenant=read("tenant", given, _name),
+        call_type=read("callType", given, Pattern.parse),
+        caller=read("callerPhoneNumber", given, Pattern.parse),
+        dialed=read("dialedPhoneNumber", given, Pattern.parse),
+        user=read("userName", given, Pattern.parse),
     )
     return ArchiveRequest(
         filter=wanted,
         criteria={name: given[name] for name in CRITERIA if name in given},
-        limit=_read("limit", given, lambda text: _whole(text, 1, maximum_limit)) or default_limit,
-        after=_read("after", given, Place.decode),
-        since=_read("since", given, Place.decode),
+        limit=read("limit", given, whole_number(1, maximum_limit)) or default_limit,
+        after=read("after", given, Place.decode),
+        since=read("since", given, Place.decode),
         now=now,
     )
 
 
-def _once_each(query: Iterable[tuple[str, str]]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for name, value in query:
-        if name not in CRITERIA and name not in _PAGING:
-            raise BadParameter(f"{name[:64]!r} is not a parameter of an archive")
-        if name in given:
-            raise BadParameter(f"{name} is given twice")
-        given[name] = value
-    return given
-
-
-def _ago(name: str, given: Mapping[str, str], now: int) -> int | None:
-    days = _read(name, given, lambda text: _whole(text, 0, 36_500))
-    return None if days is None else now - days * _DAY
-
-
-def _read(name: str, given: Mapping[str, str], parse: Callable[[str], _T]) -> _T | None:
-    if name not in given:
-        return None
-    try:
-        return parse(given[name])
-    except ValueError as error:
-        raise BadParameter(f"{name}: {error}") from None
+def _edge(date: str, age: str, given: Mapping[str, str], now: int) -> int | None:
+    """Return one edge of the span, told by a date or by an age in days; None where it is open."""
+    if date in given and age in given:
+        raise BadParameter(f"{date} and {age} cannot be asked for at once")
+    days = read(age, given, whole_number(0, _OLDEST))
+    return read(date, given, parse_instant) if days is None else now - days * _DAY
 
 
 def _name(text: str) -> str:
     if not text or len(text) > _LONGEST_NAME or not text.isprintable():
         raise ValueError("it is not a tenant's name")
     return text
-
-
-def _whole(text: str, least: int, most: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,6}", text) or not least <= int(text) <= most:
-        raise ValueError(f"it is not a whole number from {least} to {most}")
-    return int(text)

@@ -1,7 +1,9 @@
 """A zip that is written once from beginning to end, and handed on while it is made.
 
-Entries are stored as they are (ciphertext does not compress), with ZIP64 where it is needed; their
-digests follow them. An entry that turned out wrong is left out of the directory at the end.
+Ciphertext does not compress, so nothing is: the DEFLATE blocks of an entry hold its bytes as they
+are. Lengths and digests stand behind it, and of DEFLATE a reader that only goes forward (Java's
+`ZipInputStream`) sees the end all the same. ZIP64 where it is needed. An entry that turned out
+wrong is left out of the directory at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class ZipStream:
     def __init__(self) -> None:
         self._sink = _Sink()
         # A stream that cannot go back is all that `zipfile` is promised.
-        self._zip = zipfile.ZipFile(cast("IO[bytes]", self._sink), "w", zipfile.ZIP_STORED)
+        self._zip = zipfile.ZipFile(cast("IO[bytes]", self._sink), "w")
         self._entry: tuple[zipfile.ZipInfo, IO[bytes]] | None = None
 
     def __enter__(self) -> ZipStream:
@@ -45,6 +47,8 @@ class ZipStream:
         """Begin an entry of at most `size` bytes; `moment` is an aware time."""
         moment = min(max(moment.astimezone(UTC), _FIRST), _LAST)
         info = zipfile.ZipInfo(name, moment.timetuple()[:6])
+        info.compress_type = zipfile.ZIP_DEFLATED
+        info._compresslevel = 0  # type: ignore[attr-defined]  # `compress_level` from 3.13 on
         info.file_size = size
         info.external_attr = 0o600 << 16
         self._entry = info, self._zip.open(info, "w")

@@ -83,12 +83,19 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
         # The first says nothing new, but it is the one that an index knows.
         yield recordings.c.started_at <= search.ended_until
         yield recordings.c.stopped_at <= search.ended_until
-    if search.caller is not None:
-        yield fits(recordings.c.caller, search.caller, recordings.c.caller_reversed)
-    if search.dialed is not None:
-        yield fits(recordings.c.dialed, search.dialed, recordings.c.dialed_reversed)
-    if search.user is not None:
-        of_user = fits(participations.c.user_name, search.user)
+    yield from of_parties(search.caller, search.dialed, search.user)
+
+
+def of_parties(
+    caller: Pattern | None, dialed: Pattern | None, user: Pattern | None
+) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions on a recording's numbers and on who took part; None asks for nothing."""
+    if caller is not None:
+        yield fits(recordings.c.caller, caller, recordings.c.caller_reversed)
+    if dialed is not None:
+        yield fits(recordings.c.dialed, dialed, recordings.c.dialed_reversed)
+    if user is not None:
+        of_user = fits(participations.c.user_name, user)
         yield recordings.c.number.in_(select(participations.c.recording).where(of_user))
 
 

@@ -110,11 +110,14 @@ async def version(
     return None if row is None else _version(row)
 
 
-async def was_there(connection: AsyncConnection, dbid: int) -> bool:
-    """Return whether there ever was a profile of this DBID."""
+async def last_version(connection: AsyncConnection, dbid: int) -> ProfileVersion | None:
+    """Return the last version of a profile, its end where it is no more; None: it never was."""
     columns = profile_versions.c
-    found = await connection.execute(select(columns.version).where(columns.dbid == dbid).limit(1))
-    return found.scalar() is not None
+    found = await connection.execute(
+        _versions(None).where(columns.dbid == dbid).order_by(columns.version.desc()).limit(1)
+    )
+    row = found.one_or_none()
+    return None if row is None else _version(row)
 
 
 async def last_dbid(connection: AsyncConnection) -> int | None:

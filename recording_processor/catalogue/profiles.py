@@ -86,9 +86,9 @@ class Profiles:
         of the name, `Changed`, `NotFound`, `Busy`.
         """
         async with self._database.writing() as connection:
-            known = await profile_rows.present(connection, profile.dbid)
-            if known is not None and not reaches(author.tenants, known.profile.tenant.name):
+            if not await _may_name(connection, profile.dbid, author.tenants):
                 raise NotFound("there is no such profile")
+            known = await profile_rows.present(connection, profile.dbid)
             precondition.check(None if known is None else known.version)
             return await self._put(connection, profile, known, author)
 
@@ -98,6 +98,8 @@ class Profiles:
         Raises `Conflict` when the DBID or the name is taken, else as `put`.
         """
         async with self._database.writing() as connection:
+            if profile.dbid and not await _may_name(connection, profile.dbid, author.tenants):
+                raise BadParameter("dbid: leave it out; the account gets the next that is free")
             last = await profile_rows.last_dbid(connection) or 0
             dbid = profile.dbid or max(_FIRST_DBID, last + 1)
             if dbid > MAXIMUM_DBID:
@@ -161,7 +163,7 @@ async def ensure_profile(connection: AsyncConnection, profile: IvrProfile, *, no
     A profile that somebody has deleted does not come back by itself. Raises `Conflict`,
     `BadParameter`.
     """
-    if await profile_rows.was_there(connection, profile.dbid):
+    if await profile_rows.last_version(connection, profile.dbid) is not None:
         return False
     try:
         await provisioned.check_tenant(connection, profile.tenant, None)
@@ -172,6 +174,18 @@ async def ensure_profile(connection: AsyncConnection, profile: IvrProfile, *, no
         raise Conflict(f"the tenant already has a profile {profile.name!r}, DBID {other}")
     await profile_rows.add_version(connection, profile, changed_by="settings", now=now)
     return True
+
+
+async def _may_name(connection: AsyncConnection, dbid: int, tenants: Tenants) -> bool:
+    """Return whether an account of `tenants` may make or change the profile of this DBID.
+
+    Calls name their profile by its DBID: whoever is limited to tenants takes none that is or was
+    another's, nor one that another may be about to take, and cannot find out which there are.
+    """
+    if tenants is None:
+        return True
+    last = await profile_rows.last_version(connection, dbid)
+    return last is not None and reaches(tenants, last.profile.tenant.name)
 
 
 async def _present(connection: AsyncConnection, dbid: int, tenants: Tenants) -> ProfileVersion:

@@ -21,6 +21,7 @@ from recording_processor.web.description import DESCRIPTION_PATH, DescriptionRou
 from recording_processor.web.envelopes import EnvelopeRoutes
 from recording_processor.web.health import OPEN_PATHS, HealthRoutes
 from recording_processor.web.metrics import Metrics
+from recording_processor.web.own_pages import own_pages
 from recording_processor.web.playback import PlaybackRoutes
 from recording_processor.web.profile_list import ProfileListRoutes
 from recording_processor.web.profiles import ProfileRoutes
@@ -73,7 +74,10 @@ def make_application(
     sign_in = basic_auth(
         accounts, realm=_REALM, open_paths={*OPEN_PATHS, *ASSET_PATHS, DESCRIPTION_PATH}
     )
-    app = web.Application(middlewares=[metrics.middleware(), errors_as_json, own_errors, sign_in])
+    own = own_pages(settings.public_url)
+    app = web.Application(
+        middlewares=[metrics.middleware(), errors_as_json, own_errors, own, sign_in]
+    )
     app.on_response_prepare.append(add_headers)
     for group in groups:
         app.add_routes(group.routes())

@@ -29,6 +29,7 @@ from recording_processor.errors import BadParameter
 from recording_processor.json_body import decode_body
 from recording_processor.profile_feed import ProfileFeed
 from recording_processor.profile_problems import problems
+from recording_processor.query import parameters
 from recording_processor.tenancy import tenants_of
 from recording_processor.web.answering import json_answer
 from recording_processor.web.body import read_body
@@ -142,10 +143,7 @@ def author_of(account: Account, by: str = "") -> Author:
 
 
 def _query_by(request: web.Request) -> str:
-    for name in request.query:
-        if name != "by":
-            raise BadParameter(f"{name[:64]!r} is not a parameter of this address")
-    by = request.query.get("by", "")
+    by = parameters(request.query.items(), ("by",)).get("by", "")
     if len(by) > _LONGEST_NAME:
         raise BadParameter(f"by: it is longer than {_LONGEST_NAME} characters")
     return by

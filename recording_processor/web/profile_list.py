@@ -6,15 +6,14 @@ Profiles hold passwords. They go to the roles `mcp` and `admin` only, and into n
 from __future__ import annotations
 
 import asyncio
-import re
 
 import msgspec
 from aiohttp import web
 
 from recording_processor.catalogue.catalogue import Catalogue
 from recording_processor.catalogue.profile_rows import ProfileList
-from recording_processor.errors import BadParameter
 from recording_processor.profile_feed import ProfileFeed
+from recording_processor.query import parameters, read, whole_number
 from recording_processor.tenancy import Tenants, tenants_of
 from recording_processor.web.metrics import Metrics
 from recording_processor.web.slots import Slots
@@ -78,17 +77,6 @@ class ProfileListRoutes:
 
 def _poll(request: web.Request) -> tuple[int | None, int]:
     """Return `after` (None: not given) and `wait` in seconds."""
-    for name in request.query:
-        if name not in ("after", "wait"):
-            raise BadParameter(f"{name[:64]!r} is not a parameter of this list")
-    after = _whole(request, "after", 2**53)
-    return after, _whole(request, "wait", _LONGEST_WAIT) or 0
-
-
-def _whole(request: web.Request, name: str, maximum: int) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,16}", text) or int(text) > maximum:
-        raise BadParameter(f"{name}: it is not a whole number from 0 to {maximum}")
-    return int(text)
+    given = parameters(request.query.items(), ("after", "wait"), of="this list")
+    after = read("after", given, whole_number(0, 2**53))
+    return after, read("wait", given, whole_number(0, _LONGEST_WAIT)) or 0

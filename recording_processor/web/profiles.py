@@ -152,8 +152,13 @@ def _author(account: Account) -> Author:
 
 
 def _precondition(request: web.Request) -> Precondition:
-    headers = request.headers
-    return Precondition.read(headers.get("If-Match"), headers.get("If-None-Match"))
+    return Precondition.read(_whole(request, "If-Match"), _whole(request, "If-None-Match"))
+
+
+def _whole(request: web.Request, name: str) -> str | None:
+    """Return a header; one of several lines is one list (RFC 9110 §5.3)."""
+    lines = request.headers.getall(name, [])
+    return ", ".join(lines) if lines else None
 
 
 def _version(known: ProfileVersion) -> dict[str, object]:

@@ -9,7 +9,7 @@ from recording_format.errors import MetadataError
 from recording_processor.answers import recording_answer
 from recording_processor.catalogue.catalogue import Catalogue
 from recording_processor.errors import BadParameter, Conflict, NotFound
-from recording_processor.intake import read_post
+from recording_processor.intake import check_own_objects, read_post
 from recording_processor.search import read_search
 from recording_processor.settings import ProcessorSettings
 from recording_processor.tenancy import tenants_of
@@ -51,6 +51,8 @@ class RecordingRoutes:
             filing = read_post(body)
             if not account.may_reach(filing.tenant):
                 raise NotFound("there is no such tenant")
+            if not account.every_tenant:
+                check_own_objects(filing)
             new = await self._catalogue.file(filing)
         except MetadataError as error:
             self._metrics.filed.labels("refused").inc()

@@ -15,6 +15,7 @@ from recording_processor.deployment import read_certificate
 from recording_processor.errors import BadParameter, NotFound
 from recording_processor.json_body import decode_body
 from recording_processor.profile_problems import date_problem
+from recording_processor.query import parameters
 from recording_processor.screen_certificate import (
     GROUP,
     ScreenCertificate,
@@ -28,7 +29,7 @@ from recording_processor.tenancy import tenants_of
 from recording_processor.web.answering import json_answer
 from recording_processor.web.body import read_body
 from recording_processor.web.recordings import check_contact_center
-from recording_processor.web.settings_groups import PATH, query_of
+from recording_processor.web.settings_groups import PATH
 from service_shell.accounts import Account
 from service_shell.web import require_role
 
@@ -70,7 +71,7 @@ class ScreenCertificateRoutes:
         """Answer the certificates and their aliases, and what is wrong with their dates."""
         account = require_role(request, "admin", "operator")
         check_contact_center(request, self._settings)
-        query_of(request)
+        parameters(request.query.items(), ())
         tenants = await self._tenants(account)
         known = await self._catalogue.groups.certificates()
         seen = [each for each in known if each.tenant in tenants]
@@ -142,7 +143,7 @@ class ScreenCertificateRoutes:
 
 async def _what_to_remove(request: web.Request) -> str:
     """Return the name or fingerprint that the address, its query or the body says."""
-    query = query_of(request, "name")
+    query = parameters(request.query.items(), ("name",))
     body = await read_body(request, _LONGEST_BODY)
     told = {
         *([request.match_info["certificate"]] if "certificate" in request.match_info else []),

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from recording_processor.catalogue.settings_groups import SettingsGroups
-from recording_processor.errors import BadParameter, NotPermitted
+from recording_processor.errors import NotPermitted
 from recording_processor.group_setting import (
     SCREEN_RECORDING,
     answer_of,
@@ -19,6 +19,7 @@ from recording_processor.group_setting import (
     read_key,
     read_setting,
 )
+from recording_processor.query import parameters
 from recording_processor.settings import ProcessorSettings
 from recording_processor.web.answering import json_answer
 from recording_processor.web.body import read_body
@@ -52,7 +53,7 @@ class SettingsGroupRoutes:
         """Answer all settings; with `location`, those that hold there."""
         require_role(request, "admin", "operator")
         check_contact_center(request, self._settings)
-        query = query_of(request, "location")
+        query = parameters(request.query.items(), ("location",))
         found = await self._groups.settings(SCREEN_RECORDING)
         if "location" in query:
             found = tuple(effective(found, location_of(query["location"])).values())
@@ -61,7 +62,7 @@ class SettingsGroupRoutes:
     async def put(self, request: web.Request) -> web.Response:
         """Make or change a setting; POST and PUT do the same."""
         account = changer_of(request, self._settings)
-        query = query_of(request, "location")
+        query = parameters(request.query.items(), ("location",))
         setting = read_setting(await read_body(request, _LONGEST_BODY), query)
         await self._groups.put_setting(SCREEN_RECORDING, setting, changed_by=account.name)
         _log.info(
@@ -76,7 +77,7 @@ class SettingsGroupRoutes:
     async def delete(self, request: web.Request) -> web.Response:
         """Remove a setting, which the body or the address names."""
         account = changer_of(request, self._settings)
-        query = query_of(request, "name", "location")
+        query = parameters(request.query.items(), ("name", "location"))
         key = read_key(await read_body(request, _LONGEST_BODY), query)
         await self._groups.delete_setting(SCREEN_RECORDING, key)
         _log.info(
@@ -87,16 +88,6 @@ class SettingsGroupRoutes:
             by=account.name,
         )
         return json_answer({"statusCode": 0, "name": key.name, "location": key.location})
-
-
-def query_of(request: web.Request, *allowed: str) -> dict[str, str]:
-    """Return the query's parameters, each once. Raises `BadParameter` for any but `allowed`."""
-    for name in request.query:
-        if name not in allowed:
-            raise BadParameter(f"{name[:64]!r} is not a parameter of this address")
-        if len(request.query.getall(name)) > 1:
-            raise BadParameter(f"{name} is given twice")
-    return dict(request.query)
 
 
 def changer_of(request: web.Request, settings: ProcessorSettings) -> Account:

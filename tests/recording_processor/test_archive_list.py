@@ -128,6 +128,7 @@ async def test_a_span_has_its_beginning_and_not_its_end(client: Client) -> None:
     assert await ids(client, "?to=2026-01-02T10:00:02Z") == ["R0", "R1"]
     assert await ids(client, "?from=2026-01-02T10:00:02Z") == ["R2", "R3"]
     assert await ids(client, "?from=2026-01-03&to=2026-01-04") == []
+    assert await ids(client, "?to=1970-01-01") == []
 
 
 async def test_criteria_mean_what_they_mean_in_a_search(client: Client) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import random
+import struct
 import subprocess
 import zipfile
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,7 +96,9 @@ async def test_the_zip_holds_folders_as_documented(
     header = parse_archive_header(whole)
     assert whole[header.offset :] == one.stored
     info = archive.getinfo(bin_of(one))
-    assert (info.compress_type, info.date_time) == (zipfile.ZIP_STORED, (2026, 1, 2, 10, 0, 0))
+    assert (info.compress_type, info.date_time) == (zipfile.ZIP_DEFLATED, (2026, 1, 2, 10, 0, 0))
+    # Nothing is compressed: it would cost time, and ciphertext does not get smaller.
+    assert all(one.file_size <= one.compress_size for one in archive.infolist())
 
 
 @pytest.mark.peer
@@ -167,6 +172,21 @@ async def test_the_summary_says_what_is_in_it(
     rest = await zip_of(client, "?to=2026-01-02T10:00:01Z")
     again = json_in(rest, "archive.json")["place"]
     assert bin_of(files[0]) not in (await zip_of(client, f"?after={again}")).namelist()
+
+
+async def test_a_zip_of_latecomers_alone_begins_nothing_anew(
+    client: Client, store: Upstream, objects: Objects
+) -> None:
+    """The archive behind one of late recordings goes on where the archives had come to before."""
+    await kept(client, objects, *(made(f"R{n}", store.url, seconds=n) for n in range(3)))
+    place = json_in(await zip_of(client), "archive.json")["place"]
+    for name, seconds in (("LATE", 0), ("LATER", 1)):
+        await kept(client, objects, made(name, store.url, seconds=seconds))
+        later = await zip_of(client, f"?since={place}")
+        assert json_in(later, "archive.json")["recordings"] == 1
+        assert f"{folder_of(name)}/recording.json" in later.namelist()
+        place = json_in(later, "archive.json")["place"]
+    assert (await zip_of(client, f"?since={place}")).namelist() == ["archive.json"]
 
 
 def broken(file: Made, how: str) -> bytes | None:
@@ -318,6 +338,41 @@ def test_huge_entries_are_zip64() -> None:
         ("huge", 10, 1980),
         ("small", 1, 2107),
     ]
+
+
+def entries_forward(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the entries as a reader sees them that knows nothing of what lies ahead."""
+    at = 0
+    while data[at : at + 4] == b"PK\x03\x04":
+        method, _, _, crc, _, _, name, extra = struct.unpack_from("<HHHIIIHH", data, at + 8)
+        assert (method, crc) == (zipfile.ZIP_DEFLATED, 0)
+        begin = at + 30 + name + extra
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        content = inflate.decompress(data[begin:])
+        at = len(data) - len(inflate.unused_data)
+        told = struct.unpack_from("<4sIII", data, at)
+        assert told == (b"PK\x07\x08", zlib.crc32(content), told[2], len(content))
+        at += 16
+        yield data[begin - name - extra : begin - extra].decode(), content
+    assert data[at : at + 4] == b"PK\x01\x02"
+
+
+def test_a_reader_that_goes_forward_sees_every_entry() -> None:
+    """Without the directory at the end, from a pipe, each entry's end and digest are found."""
+    moment, sound = datetime(2026, 1, 1, tzinfo=UTC), random.Random(1).randbytes(200_000)
+    with ZipStream() as out:
+        out.begin("a.bin", len(sound), moment)
+        for start in range(0, len(sound), 70_000):
+            out.write(sound[start : start + 70_000])
+        out.end()
+        out.begin("torn.bin", 1000, moment)
+        out.write(sound[:100])
+        out.drop()
+        out.add("empty", b"", moment)
+        out.finish()
+        data = b"".join(out.taken())
+    assert dict(entries_forward(data)) == {"a.bin": sound, "torn.bin": sound[:100], "empty": b""}
+    assert zipfile.ZipFile(io.BytesIO(data)).namelist() == ["a.bin", "empty"]
 
 
 def test_a_zip_that_is_given_up_leaves_nothing_open() -> None:

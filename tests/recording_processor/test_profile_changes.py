@@ -84,6 +84,15 @@ async def test_only_a_new_one(client: Client) -> None:
     assert answer["statusMessage"] == "If-None-Match: the profile is there, its version is 1"
 
 
+async def test_conditions_of_several_lines_are_one(client: Client) -> None:
+    """A header that comes twice is one list (RFC 9110 §5.3): no line of it is passed over."""
+    await put(client, profile(101))
+    for name, status in (("If-Match", 200), ("If-None-Match", 412)):
+        headers = [*sign_in("admin").items(), (name, '"9"'), (name, '"1"')]
+        async with client.put(ONE, json=profile(101), headers=headers) as answer:
+            assert answer.status == status, name
+
+
 @pytest.mark.parametrize("header", ["1", '"', '"1" "2"', "", '"1",', "W/1"])
 async def test_what_is_no_entity_tag_is_refused(client: Client, header: str) -> None:
     """A condition that cannot be read is never taken for one that holds."""

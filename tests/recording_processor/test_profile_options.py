@@ -9,6 +9,7 @@ from recording_format.ivr_profile import IvrProfile
 from recording_processor.errors import BadParameter
 from recording_processor.profile_options import check_profile, notes
 from recording_processor.provisioning import decode_profile
+from tests.recording_format.authority import recorder
 from tests.recording_processor.samples import Json, profile
 
 PARAMETERS = "gvp.service-parameters"
@@ -53,6 +54,15 @@ def made(section: str, options: Json) -> IvrProfile:
     body = profile()
     body["sections"].setdefault(section, {}).update(options)
     return decode_profile(msgspec.json.encode(body), dbid=101)
+
+
+@pytest.mark.parametrize("section", ["recording-certificates", PARAMETERS, "anything"])
+def test_no_private_key_is_taken(section: str) -> None:
+    """A certificate's file that holds its key too is refused, not kept; nothing of it is told."""
+    text = "-----BEGIN RSA PRIVATE KEY-----\nhush\n-----END RSA PRIVATE KEY-----\n"
+    with pytest.raises(BadParameter) as refused:
+        made(section, {"certificates-1": recorder(1).pem + text})
+    assert str(refused.value) == f"sections.{section}.certificates-1: it holds a private key"
 
 
 @pytest.mark.parametrize(("option", "value"), GOOD)

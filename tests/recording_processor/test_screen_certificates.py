@@ -144,6 +144,17 @@ async def two_tenants(
         yield opened
 
 
+async def test_one_tenant_leaves_room_for_another(
+    two_tenants: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant has so many certificates at most; another tenant's do not count."""
+    monkeypatch.setattr("recording_processor.screen_certificate.MAXIMUM", 1)
+    await ask(two_tenants, "POST", GROUP, body(recorder(1), "Environment"))
+    await ask(two_tenants, "POST", GROUP, body(recorder(1)), role="north")
+    told = await ask(two_tenants, "POST", GROUP, body(recorder(2)), role="north", status=400)
+    assert told["statusMessage"] == "certificate: the tenant has 1 of them, and no more may be"
+
+
 async def test_tenants_are_apart(two_tenants: Client) -> None:
     """An administrator of one tenant sees, assigns and removes certificates of it alone."""
     client = two_tenants
@@ -160,6 +171,6 @@ async def test_tenants_are_apart(two_tenants: Client) -> None:
     for name in ("certificate-1", "certificate-9"):
         await ask(client, "DELETE", f"{GROUP}/{name}", role="north", status=404)
     fingerprint = recorder(1).recording().fingerprint
-    gone = await ask(client, "DELETE", f"{GROUP}/{fingerprint}", role="north")
+    gone = await ask(client, "DELETE", f"{GROUP}/{fingerprint.upper()}", role="north")
     assert "the last certificate of North," in gone["warning"]
     assert set(await pairs(client)) == {"certificate-1", "certificatealias-1"}

@@ -157,11 +157,13 @@ async def test_a_wrong_setting_is_refused(client: Client, body: Json, sentence: 
 async def test_a_storage_s_password_stays_here(client: Client) -> None:
     """A storage's value is text or JSON; passwords in it are kept, neither answered nor logged."""
     store = {"storageType": "webDAV", "active": True}
-    credential = {"userName": "screens", "password": "hush", "storagePath": "http://store/screens"}
+    credential = {"userName": "screens", "storagePath": "http://store/screens"}
+    for name in ("password", "auth", "accessKey", "Account_Key", "sessionToken", "clientSecret"):
+        credential[name] = "hush"
     body = setting([{**store, "credential": credential}], name="storage")
     with capture_logs() as logs:
         answer = await ask(client, "POST", GROUP, body)
-    del credential["password"]
+    credential = {"userName": "screens", "storagePath": "http://store/screens"}
     assert answer["value"] == [{**store, "credential": credential}]
     assert "hush" not in repr(await listed(client)) + repr(logs)
     await ask(client, "PUT", GROUP, setting("/recordings/screens", name="storage"))

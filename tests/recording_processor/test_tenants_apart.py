@@ -201,15 +201,33 @@ async def test_no_profile_is_given_to_another_tenant(two: Two) -> None:
     """
     for dbid, name in ((3, "South"), (3, "x"), (9, "South")):
         tenant = {"name": name, "dbid": dbid}
-        for method, path, number in (
-            ("PUT", "/lab/profiles/101", 101),
-            ("PUT", "/lab/profiles/103", 103),
-            ("POST", "/lab/profiles", 103),
-        ):
-            body = {**profile(number), "tenant": tenant}
+        for method, path in (("PUT", "/lab/profiles/101"), ("POST", "/lab/profiles")):
+            body = {**profile(101), "dbid": None, "tenant": tenant}
             told = await ask(two.client, method, path, body, role="north", status=400)
             sentence = f"tenant.dbid: {dbid} is not a tenant of this processor"
             assert told["statusMessage"] == sentence
+
+
+async def test_a_limited_administrator_names_no_dbid(two: Two) -> None:
+    """Neither another's, present or past, nor an unknown one: calls would go to the new profile.
+
+    And the answers do not tell which of them there are or were.
+    """
+    await ask(two.client, "PUT", "/lab/profiles/150", {**profile(150), "name": "gone"})
+    await ask(two.client, "DELETE", "/lab/profiles/150")
+    mine = {**profile(), "tenant": {"name": "North", "dbid": 2}, "name": "mine"}
+    for dbid in (102, 150, 999):
+        body = {**mine, "dbid": dbid}
+        told = await ask(two.client, "PUT", f"/lab/profiles/{dbid}", body, role="north", status=404)
+        assert told["statusMessage"] == "there is no such profile"
+        told = await ask(two.client, "POST", "/lab/profiles", body, role="north", status=400)
+        assert told["statusMessage"].startswith("dbid: leave it out")
+    free = {**mine, "dbid": None}
+    made = await ask(two.client, "POST", "/lab/profiles", free, role="north", status=201)
+    path, again = f"/lab/profiles/{made['dbid']}", {**mine, "dbid": made["dbid"]}
+    await ask(two.client, "POST", "/lab/profiles", again, role="north", status=409)
+    await ask(two.client, "DELETE", path, role="north")
+    await ask(two.client, "PUT", path, again, role="north")
 
 
 async def test_a_limited_administrator_does_what_is_its_own(two: Two) -> None:
@@ -250,3 +268,24 @@ async def test_a_limited_platform_files_its_own_only(two: Two) -> None:
         body = post(media_file(f"new {tenant}", tenant=tenant))
         async with two.client.post(POST, data=body, headers=sign_in("north")) as got:
             assert got.status == status, tenant
+
+
+@pytest.mark.parametrize(
+    "odd", ["{0}", "{0}?{1}", "{0}#{1}", "x%2F{1}", "x%2f..%2F{0}/", "{0}%3F{1}", "{1}/"]
+)
+async def test_a_limited_platform_names_its_own_objects_only(two: Two, odd: str) -> None:
+    """A recording of one's own is no way to what another tenant has in the store."""
+    found = await get(two.client, "/api/v2/recordings/South")
+    path = found["recording"]["mediaFiles"][0]["mediaDescriptor"]["path"]
+    folder, _, theirs = path.rpartition("/")
+    media = media_file("mine", tenant="North", pkcs7=None, certAlias=None, lab=None)
+    media["mediaDescriptor"]["path"] = f"{folder}/{odd.format(theirs, media['mediaId'])}"
+    async with two.client.post(POST, data=post(media), headers=sign_in("north")) as got:
+        told = await got.json()
+    assert got.status == 400
+    sentence = "mediaFiles[0].mediaDescriptor.path does not end in the media file's own id"
+    assert told["statusMessage"] == sentence
+    media = media_file("mine", media_id=theirs.removesuffix(".bin"), tenant="North", pkcs7=None)
+    media["mediaDescriptor"]["path"] = path
+    async with two.client.post(POST, data=post(media), headers=sign_in("north")) as got:
+        assert got.status in (400, 409)

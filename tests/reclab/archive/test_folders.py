@@ -13,7 +13,7 @@ from aiohttp import web
 
 from reclab.archive.command import make_archive
 from reclab.archive.failure import ArchiveFailed
-from reclab.archive.server import Door
+from reclab.archive.server import Door, open_server
 from reclab.archive.state import Asked, held_folder
 from reclab.decryption import read_papers
 from tests.peers import peer
@@ -60,14 +60,19 @@ async def test_every_file_opens_with_the_documents_command(lab: ArchiveLab, tmp_
 
 
 async def test_recording_json_serves_as_an_envelope(lab: ArchiveLab) -> None:
-    """`reclab decrypt` finds the media file of an archived file in its recording.json."""
-    first, second = (made("A", lab.store.url, media_id=name) for name in ("one.wav", "two.wav"))
-    await lab.keep(first, second)
+    """`reclab decrypt` finds the media file of an archived file in its recording.json.
+
+    Whatever the file is called there: ids that differ by case alone have marks.
+    """
+    names = ("one.wav", "One.wav", "two.wav")
+    files = [made("A", lab.store.url, media_id=name, seconds=n) for n, name in enumerate(names)]
+    await lab.keep(*files)
     await lab.archive()
-    for file in (first, second):
-        path = lab.file_of(file)
-        metadata = path.with_name("recording.json")
-        papers = read_papers(metadata.read_bytes(), metadata.name, path.name)
+    metadata = lab.file_of(files[0]).with_name("recording.json")
+    archived = json.loads(metadata.read_bytes())["archive"]["files"]
+    assert ["~" in one["name"] for one in archived] == [True, True, False]
+    for file, one in zip(files, archived, strict=True):
+        papers = read_papers(metadata.read_bytes(), metadata.name, one["name"])
         assert papers.media_id == file.media["mediaId"]
         assert papers.lab is not None
 
@@ -175,6 +180,17 @@ async def test_a_damaged_recording_does_not_stop_the_others(lab: ArchiveLab) -> 
     lab.assert_whole(*files)
 
 
+async def test_only_a_recording_that_is_gone_is_given_up(lab: ArchiveLab) -> None:
+    """What was damaged is looked for again; a processor that fails then has not said "gone"."""
+    async with open_server(Door(lab.store.url, "x", "y")) as server:
+        lab.store.answer = refuse(404)
+        assert await server.recording("R0000") is None
+        for status in (500, 502, 504):
+            lab.store.answer = refuse(status)
+            with pytest.raises(ArchiveFailed, match=f"says: the processor answered {status}"):
+                await server.recording("R0000")
+
+
 async def test_a_store_that_breaks_off_is_tried_again(lab: ArchiveLab) -> None:
     """A stream that is cut is asked for again a few times, then it is a problem."""
     (file,) = await lab.make(1)
@@ -198,6 +214,15 @@ async def test_a_later_run_takes_what_came_since(lab: ArchiveLab) -> None:
     assert lab.state()["last"] == {"stopTime": "2026-01-02T10:00:50.000+0000", "id": "NEW"}
     assert lab.state()["counts"]["recordings"] == 5
     lab.assert_whole(*files, late, new)
+    assert (await lab.archive(resume=True)).recordings == 0
+
+
+async def test_latecomers_alone_begin_nothing_anew(lab: ArchiveLab) -> None:
+    """After a run that brought a late recording only, the next one looks at nothing again."""
+    await lab.make(3)
+    await lab.archive()
+    await lab.keep(made("LATE", lab.store.url, seconds=0))
+    assert (await lab.archive(resume=True)).recordings == 1
     assert (await lab.archive(resume=True)).recordings == 0
 
 

@@ -49,9 +49,9 @@ async def test_a_later_zip_holds_what_came_since(lab: ArchiveLab) -> None:
     await lab.archive(as_zip=True)
     await lab.keep(made("LATE", lab.store.url, seconds=0), made("NEW", lab.store.url, seconds=9))
     first = next(lab.out.glob("*.zip"))
-    first.rename(lab.folder / "first.zip")
     report = await lab.archive(as_zip=True, resume=True)
     assert names_in(report.zip) == ["LATE", "NEW"]
+    assert names_in(str(first)) == ["R0000", "R0001"]  # of the same second, and not overwritten
     assert lab.state()["counts"]["recordings"] == 4
     for path in lab.out.glob("*.zip"):
         path.unlink()
@@ -71,6 +71,9 @@ async def test_damage_in_a_zip_is_told(lab: ArchiveLab) -> None:
     assert "R0001: R0001-0a1b2c3d-00000001-00000001.wav: the store does not hold" in said
     (path,) = lab.out.glob("*.zip")
     assert names_in(str(path)) == ["R0000", "R0001", "R0002"]
+    report = await lab.archive(as_zip=True, resume=True)
+    assert report.damaged == []
+    assert [problem["id"] for problem in lab.state()["problems"]] == ["R0001"]
 
 
 async def test_a_zip_that_breaks_off_leaves_nothing(lab: ArchiveLab) -> None:
