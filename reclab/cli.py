@@ -6,7 +6,9 @@ Exit codes: 0 all is well, 1 something was found wrong, 2 the input or the surro
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 
 from reclab.stopping import INTERRUPTED
@@ -31,7 +33,11 @@ def main() -> None:
         sys.stderr.write(f"reclab: {error}\n")
         sys.exit(2)
     except OSError as error:
-        if error.filename is None:
+        where = error.filename
+        if where is None and error.errno == errno.ENOSPC:
+            where = "standard output"
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left has nowhere to go
+        if where is None:
             raise
-        sys.stderr.write(f"reclab: {error.filename}: {(error.strerror or '').lower()}\n")
+        sys.stderr.write(f"reclab: {where}: {(error.strerror or '').lower()}\n")
         sys.exit(2)

@@ -102,6 +102,8 @@ def _trust(papers: MediaPapers) -> str:
 
 
 def _check_out(out: Path, file: Path) -> None:
+    if str(out) == "-":
+        raise SettingsError("--out - cannot be: what is decrypted counts only when all of it is")
     if not out.name or out.is_dir():
         raise SettingsError(f"{out} is a folder: name the file to write")
     if not out.parent.is_dir():
@@ -116,7 +118,7 @@ def _papers(envelope: Path | None, file: Path, media: str) -> MediaPapers:
             raise SettingsError("--media chooses a file of the metadata: name it by --envelope")
         return MediaPapers()
     try:
-        return read_papers(_read(envelope), envelope.name, file.name, media)
+        return read_papers(_read(envelope), "the metadata", file.name, media)
     except (EnvelopeError, MetadataError) as error:
         raise SettingsError(f"{envelope}: {error}") from None
 

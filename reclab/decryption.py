@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from recording_format.session_key import SessionKey
 
 _BLOCK = 16
 _SMALLEST = 24
+_SIZE = re.compile(r"[0-9]{1,18}")
 _TEXTS = (b"-----BEGIN ", b"MIME-Version:", b"Content-Type:")
 
 
@@ -102,7 +104,7 @@ def read_papers(text: bytes, name: str, file_name: str, media: str = "") -> Medi
         envelope=Envelope.from_pem(pkcs7),
         media_id=media_id,
         lab=None if lab is None else Lab.read(JsonObject(lab, source.path("lab"))),
-        size=int(size) if size.isascii() and size.isdigit() else None,
+        size=int(size) if _SIZE.fullmatch(size) else None,
     )
 
 
@@ -188,7 +190,8 @@ def _choose(files: list[JsonObject], name: str, file_name: str, media: str) -> J
     if len(files) == 1 and not media:
         return files[0]
     listed = ", ".join(ids)
-    raise MetadataError(name, f"has no media file {wanted}; choose one by --media: {listed}")
+    choice = f"; choose one by --media: {listed}" if ids else ""
+    raise MetadataError(name, f"has no media file {wanted}{choice}")
 
 
 def _archived(files: list[JsonObject], ids: list[str]) -> list[str]:
@@ -207,6 +210,8 @@ def _paths(probe: JsonObject) -> list[str]:
 
 def _open(file: BufferedReader, papers: MediaPapers) -> tuple[Envelope, Iterator[bytes]]:
     beginning = file.peek(_SMALLEST)
+    if not beginning:
+        raise CiphertextError("the file is empty")
     if looks_like_archive(beginning):
         return open_archive(file)
     if beginning.startswith(_TEXTS):

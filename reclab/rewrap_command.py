@@ -24,10 +24,11 @@ from recording_format.certificates import RecordingCertificate
 from recording_format.errors import CertificateError
 from service_shell.settings import SettingsError
 
-_ID = re.compile(r"[0-9a-f]{6,64}")
+_ID = re.compile(r"[0-9a-f]{4,64}")
 _CRITERIA = ("callerPhoneNumber", "dialedPhoneNumber", "userName")
 _LARGEST_PEM = 1 << 20
 _MOST_PROBLEMS = 50
+_LONGEST_SHOWN = 80
 
 
 def rewrap(
@@ -130,16 +131,26 @@ def _search(since: str, until: str, criteria: list[str]) -> dict[str, str]:
 def _certificate(text: str) -> str:
     """Return the PEM text of a file, and what is a certificate's id, or its beginning, as it is."""
     path = Path(text)
-    if not path.is_file():
+    if not _is_file(path):
         if _ID.fullmatch(text.lower()):
             return text.lower()
-        raise SettingsError(f"{text} is neither a certificate's id (hex digits) nor a file")
+        raise SettingsError(
+            f"{text[:_LONGEST_SHOWN]!r} is neither a certificate's file nor its id (4 hex digits"
+            " of it, or more)"
+        )
     try:
         with path.open("rb") as file:
             pem = file.read(_LARGEST_PEM).decode("latin-1")
         return RecordingCertificate.load(pem, name=text).pem
     except CertificateError as error:
         raise SettingsError(str(error)) from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for one
+        return False
 
 
 def _summary(outcome: Outcome, dry_run: bool) -> str:

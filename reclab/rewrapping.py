@@ -143,7 +143,8 @@ class Rewrapping:
             url = f"{self._lab.processor}/api/v2/recordings"
             status, body = await self._ask("GET", url, self._lab.users["operator"], params=query)
             if status != 200:
-                raise LabError(_sentence(status, body, "the recording processor"))
+                said = _sentence(status, body, "the recording processor")
+                raise LabError(said.replace("startTime", "--from").replace("endTime", "--to"))
             page: dict[str, Any] = msgspec.json.decode(body)
             for recording in page["recordings"]:
                 tenants = {one.get("tenant") for one in recording.get("mediaFiles", [])}
@@ -228,4 +229,6 @@ def _sentence(status: int, body: bytes, who: str) -> str:
         sentence = msgspec.json.decode(body, type=_Refusal).status_message
     except msgspec.MsgspecError:
         sentence = ""
+    for parameter in ("add", "force", "remove"):
+        sentence = sentence.replace(f"`{parameter}`", f"`--{parameter}`")
     return sentence or f"{who} answered {status}"

@@ -21,6 +21,7 @@ from . import der, pem
 from .certificates import RecordingCertificate
 from .cipher import BLOCK_SIZE
 from .errors import EnvelopeError
+from .object_identifiers import check_object_identifiers
 from .private_keys import key_matches
 from .recipients import (
     MAX_RECIPIENTS,
@@ -136,6 +137,7 @@ class Envelope:
         if len(data) > MAX_ENVELOPE_SIZE:
             raise EnvelopeError(f"the envelope has {len(data)} bytes, too many for one")
         try:
+            check_object_identifiers(data)
             return _read_envelope(data)
         except UNREADABLE as error:
             raise EnvelopeError("the envelope is not PKCS#7 enveloped data, or broken") from error

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from asn1crypto import core, keys
 
 from . import pem
+from .object_identifiers import check_object_identifiers
 
-_MAX_ROUNDS = 10_000_000
-_MAX_MEMORY = 256 * 1024 * 1024
+# The whole process stands still meanwhile: a second or so, several times what is in use.
+_MAX_ROUNDS = 2_000_000
+_MAX_MEMORY = 128 * 1024 * 1024
+_MAX_WORK = 256 * 1024 * 1024
 _DEK_INFO = re.compile(r"^DEK-Info:[ \t]*([A-Za-z0-9-]{1,40})", re.MULTILINE)
 _PBES2 = "1.2.840.113549.1.5.13"
 _PBKDF2 = "1.2.840.113549.1.5.12"
@@ -99,6 +102,7 @@ def key_encryption(block: pem.Block) -> KeyEncryption | None:
 
 
 def _pkcs8(data: bytes) -> KeyEncryption:
+    check_object_identifiers(data)
     algorithm = keys.EncryptedPrivateKeyInfo.load(data)["encryption_algorithm"]
     kind = algorithm["algorithm"].dotted
     if kind != _PBES2:
@@ -117,5 +121,5 @@ def _too_costly(derivation: keys.KdfAlgorithm) -> bool:
         read = parameters.parse(_ScryptParameters)
         memory = 128 * read["cost"].native * read["block_size"].native
         work = memory * read["parallelization"].native
-        return bool(memory > _MAX_MEMORY or work > 8 * _MAX_MEMORY)
+        return bool(memory > _MAX_MEMORY or work > _MAX_WORK)
     return False

@@ -6,7 +6,7 @@ the key and what is wrong, never its contents or its password.
 
 from __future__ import annotations
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import crypto
@@ -17,6 +17,8 @@ from .errors import PrivateKeyError
 from .key_encryption import KeyEncryption, key_encryption
 
 MAX_KEY_TEXT = 256 * 1024
+# A key of 16,384 bits, OpenSSL's largest; checking the numbers of larger ones takes many seconds.
+_MAX_BLOCK = 16 * 1024
 LABELS = ("RSA PRIVATE KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
 _OTHER_FORMS = {
     "EC PRIVATE KEY": "is an EC key, not an RSA key",
@@ -24,6 +26,8 @@ _OTHER_FORMS = {
     "OPENSSH PRIVATE KEY": "is in OpenSSH's form; `ssh-keygen -p -m PEM -f FILE` converts it",
 }
 _MAX_PASSWORD = 1024
+# The last is for absurd numbers, such as a scrypt cost that is no power of two.
+_UNUSABLE = (UnsupportedAlgorithm, ValueError, TypeError, InternalError)
 
 
 def load_private_key(text: bytes, password: str | None = None, *, name: str) -> rsa.RSAPrivateKey:
@@ -80,6 +84,8 @@ def _only_key(text: bytes, name: str) -> pem.Block:
         fault = _OTHER_FORMS.get(found[0].label)
         fault = fault or f"is a {found[0].label}, but the forms that are read are {_listed()}"
         raise PrivateKeyError(f"the private key {name} {fault}")
+    if len(found[0].body) > _MAX_BLOCK:
+        raise PrivateKeyError(f"the private key {name} is larger than one of 16,384 bits")
     if not pem.has_line_ends(readable, found[0]):
         raise PrivateKeyError(
             f"the private key {name} is ruined: the line ends of its PEM text are lost"
@@ -96,7 +102,7 @@ def _plain(block: pem.Block, who: str) -> object:
         return load_pem_private_key(_as_pem(block), None)
     except UnsupportedAlgorithm:
         raise PrivateKeyError(f"{who} is of a kind that is not supported, not an RSA key") from None
-    except (ValueError, TypeError):
+    except _UNUSABLE:
         raise PrivateKeyError(f"{who} cannot be read: it is ruined") from None
 
 
@@ -113,12 +119,12 @@ def _opened(block: pem.Block, encryption: KeyEncryption, password: str, who: str
         raise PrivateKeyError(f"the password of {who} has over {_MAX_PASSWORD} bytes")
     try:
         return load_pem_private_key(_as_pem(block), secret)
-    except (UnsupportedAlgorithm, ValueError, TypeError):
+    except _UNUSABLE:
         pass
     try:
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, _as_pem(block), secret)
         return key.to_cryptography_key()
-    except (crypto.Error, UnsupportedAlgorithm, ValueError, TypeError):
+    except (crypto.Error, *_UNUSABLE):
         fault = "its password is wrong, or it is ruined"
         if not encryption.usual:
             fault = f"its password is wrong, it is ruined, or {encryption.cipher} is not supported"

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from . import der
 from .certificates import RecordingCertificate, distinct_certificates, read_x509
 from .errors import CertificateError, EnvelopeError
+from .object_identifiers import check_object_identifiers
 from .session_key import SessionKey
 
 #: The most recipients of one envelope.
@@ -174,6 +175,10 @@ def encode_recipients(infos: Sequence[RecipientInfo]) -> bytes:
 
 def decode_recipients(data: bytes) -> tuple[RecipientInfo, ...]:
     """Read what `encode_recipients` wrote; `EnvelopeError` for anything else."""
+    try:
+        check_object_identifiers(data)
+    except ValueError as error:
+        raise EnvelopeError("the envelope's recipients are broken") from error
     recipients, foreign = read_recipients(data)
     if foreign:
         raise EnvelopeError(f"a recipient {foreign[0].fault or 'is not in the form of ours'}")

@@ -55,6 +55,14 @@ class AdministrationRecord:
     seconds: float = 0.0
 
 
+def noted(text: str | None) -> str | None:
+    """Return what somebody typed as a name, if it may be one; else None.
+
+    A key that was pasted into the wrong field must not reach the audit.
+    """
+    return text if text and len(text) <= _LONGEST_NOTE and text.isprintable() else None
+
+
 Act = Callable[[web.Request, AdministrationRecord], Awaitable[web.Response]]
 Read = Callable[[web.Request], Awaitable[web.Response]]
 

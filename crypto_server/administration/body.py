@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import typing
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import aiohttp
 import msgspec
@@ -45,6 +45,39 @@ async def read_form(request: web.Request, kind: type[T], *, largest: int = SMALL
         raise AdministrationRefused("the body did not come in time") from None
     except msgspec.MsgspecError as error:
         raise AdministrationRefused(f"the body is not as it should be: {_plain(error)}") from None
+    except UnicodeDecodeError:
+        raise AdministrationRefused("the body is not UTF-8, as JSON has to be") from None
+
+
+class _Bounded:
+    """A body of which at most so many bytes are taken: those around the parts of a form, too."""
+
+    def __init__(self, content: aiohttp.StreamReader, most: int) -> None:
+        self._content = content
+        self._most = most
+        self._taken = 0
+
+    async def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes. Raises `BodyTooLarge`."""
+        return self._count(await self._content.read(size))
+
+    async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        """Return the next line. Raises `BodyTooLarge`."""
+        return self._count(await self._content.readline(max_line_length=max_line_length))
+
+    def unread_data(self, data: bytes) -> None:
+        """Give back what was taken last."""
+        self._taken -= len(data)
+        self._content.unread_data(data)
+
+    def at_eof(self) -> bool:
+        """Return whether nothing is left."""
+        return self._content.at_eof()
+
+    def _count(self, piece: bytes) -> bytes:
+        self._taken += len(piece)
+        _check_size(self._taken, self._most)
+        return piece
 
 
 async def _form_fields(
@@ -53,18 +86,17 @@ async def _form_fields(
     binary = {name for name, hint in typing.get_type_hints(kind).items() if hint is bytes}
     binary_fields = {f.encode_name for f in msgspec.structs.fields(kind) if f.name in binary}
     fields: dict[str, object] = {}
-    left = largest
     try:
-        reader = await request.multipart()
+        content = cast("aiohttp.StreamReader", _Bounded(request.content, largest))
+        reader = aiohttp.MultipartReader(request.headers, content)
         while (part := await reader.next()) is not None:
             if not isinstance(part, aiohttp.BodyPartReader) or not part.name:
                 raise AdministrationRefused("a part of the form has no name")
             if part.name in fields or len(fields) >= _MOST_FIELDS:
                 raise AdministrationRefused("the form has too many parts, or one of them twice")
-            content = await _read(part, left)
-            left -= len(content)
-            fields[part.name] = content if part.name in binary_fields else _text(content)
-    except ValueError:
+            field = await _read(part, largest)
+            fields[part.name] = field if part.name in binary_fields else _text(field)
+    except (ValueError, RuntimeError):  # the latter for a `_charset_` that is none
         raise AdministrationRefused("the body is not a multipart form") from None
     return fields
 
@@ -76,9 +108,13 @@ async def _read(source: aiohttp.StreamReader | aiohttp.BodyPartReader, most: int
             source.read_chunk() if isinstance(source, aiohttp.BodyPartReader) else source.readany()
         )
         gathered += piece
-        if len(gathered) > most:
-            raise BodyTooLarge(f"the body is longer than {most} bytes")
+        _check_size(len(gathered), most)
     return bytes(gathered)
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise BodyTooLarge(f"the body is longer than {most} bytes")
 
 
 def _text(content: bytes) -> str:

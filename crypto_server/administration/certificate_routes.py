@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from crypto_server.administration.action import Actions, AdministrationRecord, answer
+from crypto_server.administration.action import Actions, AdministrationRecord, answer, noted
 from crypto_server.administration.body import read_form
 from crypto_server.administration.certificates import Certificates, Held, Listing, read_certificate
 from crypto_server.administration.deployments import Deployments, parse_dbid
@@ -90,7 +90,7 @@ class CertificateRoutes:
         """Take a certificate and its key into the keystore."""
         form = await read_form(request, UploadForm)
         certificate = read_certificate(form.certificate)
-        record.certificate, record.tenant = certificate.fingerprint, form.tenant or None
+        record.certificate, record.tenant = certificate.fingerprint, noted(form.tenant)
         if form.accept_expired:
             record.detail = "expired is accepted"
         if not form.key:
@@ -154,11 +154,14 @@ class CertificateRoutes:
         )
 
     async def undeploy(self, request: web.Request, record: AdministrationRecord) -> web.Response:
-        """Remove a certificate from a profile."""
+        """Remove a certificate from a profile; its key may be gone already."""
         (tenant,) = _query(request, "tenant")
         record.profile = parse_dbid(request.match_info["dbid"])
-        held = await self._find(request, record, tenant)
-        removed = await self._deployments.undeploy(request[ACCOUNT], held, record.profile)
+        fingerprint = request.match_info["id"]
+        record.certificate, record.tenant = fingerprint[:64], noted(tenant)
+        removed, record.tenant = await self._deployments.undeploy(
+            request[ACCOUNT], fingerprint, tenant, record.profile
+        )
         return answer({"version": removed.version, "warning": removed.warning})
 
     async def set_up(self, request: web.Request, record: AdministrationRecord) -> web.Response:
@@ -166,7 +169,7 @@ class CertificateRoutes:
         form = await read_form(request, UploadForm)
         account: Account = request[ACCOUNT]
         certificate = read_certificate(form.certificate)
-        record.certificate, record.tenant = certificate.fingerprint, form.tenant or None
+        record.certificate, record.tenant = certificate.fingerprint, noted(form.tenant)
         tenant, alias = await self._certificates.naming(account, form.tenant, certificate)
         record.tenant, record.key_alias = tenant, alias
         record.profile = await self._deployments.record_profile(tenant)
@@ -175,14 +178,15 @@ class CertificateRoutes:
             await self._expiry.refresh()
         deployed, warning = await self._deployments.set_up(account, tenant, certificate)
         if not await self._certificates.has_key(tenant, certificate):
-            warning = "the keystore has no key for it: what is recorded cannot be played here"
+            missing = "the keystore has no key for it: what is recorded cannot be played here"
+            warning = f"{missing}; {warning}" if warning else missing
         return answer({"key": deployed.option, "alias": alias, "warning": warning})
 
     async def _find(
         self, request: web.Request, record: AdministrationRecord, tenant: str | None
     ) -> Held:
         fingerprint = request.match_info["id"]
-        record.certificate, record.tenant = fingerprint[:64], tenant
+        record.certificate, record.tenant = fingerprint[:64], noted(tenant)
         held = await self._certificates.find(request[ACCOUNT], fingerprint, tenant)
         record.tenant, record.key_alias = held.tenant, held.entry.alias
         return held

@@ -109,7 +109,12 @@ class Certificates:
         if not tenant:
             raise AdministrationRefused("say by `tenant` whose certificate it is")
         if tenant not in reachable:
-            raise Unknown(f"there is no tenant {tenant[:100]!r}")
+            named = (
+                f"tenant {tenant!r}"
+                if tenant.isprintable() and len(tenant) < 100
+                else "such tenant"
+            )
+            raise Unknown(f"there is no {named}")
         return tenant, reachable[tenant]
 
     async def naming(
@@ -189,7 +194,7 @@ class Certificates:
         try:
             names = [tenant] if tenant else self._keystore.tenants()
             return [
-                Held(name, _renamed(entry))
+                Held(name, renamed(entry))
                 for name in names
                 if account.may_reach(name)
                 for entry in self._keystore.entries(name)
@@ -226,7 +231,7 @@ class Certificates:
             raise Conflict(str(error)) from None
 
 
-def _renamed(entry: KeyEntry) -> KeyEntry:
+def renamed(entry: KeyEntry) -> KeyEntry:
     """Return the entry so that messages do not call its certificate by a file's name."""
     certificate = dataclasses.replace(entry.certificate, name="in the keystore")
     return dataclasses.replace(entry, certificate=certificate)

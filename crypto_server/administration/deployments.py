@@ -7,6 +7,7 @@ more and every recording opens with another key, or when the administrator insis
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import NamedTuple
 
 from crypto_server.administration.certificates import Certificates, Held
@@ -22,6 +23,7 @@ from crypto_server.administration.processor import (
     Deployed,
     Deployment,
     Need,
+    ProfileLine,
     Undeployed,
 )
 from crypto_server.administration.validation import Judgement, Status
@@ -30,6 +32,7 @@ from recording_format.certificates import RecordingCertificate, certificate_alia
 from service_shell.accounts import Account
 
 RECORD_PROFILE = "record"
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 class Use(NamedTuple):
@@ -65,15 +68,25 @@ class Deployments:
 
         Not yet valid is allowed, with a warning; expired and untrusted are refused.
         """
+        certificate = held.entry.certificate
         async with self._certificates.changing:
-            return await self._deploy(account, held.tenant, held.entry.certificate, profile)
+            if not await self._certificates.has_key(held.tenant, certificate):
+                raise Unknown(f"{certificate.described} is gone meanwhile")
+            return await self._deploy(account, held.tenant, certificate, profile)
 
-    async def undeploy(self, account: Account, held: Held, profile: int) -> Undeployed:
-        """Remove a certificate from a profile. Raises `Unknown` when it is not there."""
+    async def undeploy(
+        self, account: Account, fingerprint: str, tenant: str | None, profile: int
+    ) -> tuple[Undeployed, str]:
+        """Remove a certificate from a profile, whether its key is here (any more) or not.
+
+        Return also the profile's tenant. Raises `Unknown` when it is not there.
+        """
         async with self._certificates.changing:
-            await self._check_profile(account, held.tenant, profile)
-            fingerprint = held.entry.certificate.fingerprint
-            return await self._processor.undeploy(profile, fingerprint, account.name)
+            found = await self._profile(account, profile)
+            if not _FINGERPRINT.fullmatch(fingerprint) or tenant not in (None, found.tenant):
+                raise Unknown(f"the profile {profile} has no certificate {fingerprint[:64]!r}")
+            removed = await self._processor.undeploy(profile, fingerprint, account.name)
+        return removed, found.tenant
 
     async def delete(self, held: Held, *, force: bool) -> str | None:
         """Take a certificate and its key out of the keystore; return a warning.
@@ -136,12 +149,17 @@ class Deployments:
         deployed = await self._processor.deploy(profile, certificate.pem, account.name)
         return deployed, _warning(judgement)
 
-    async def _check_profile(self, account: Account, tenant: str, dbid: int) -> None:
-        """Raise unless the profile is there, within the account's reach, and of `tenant`."""
+    async def _profile(self, account: Account, dbid: int) -> ProfileLine:
+        """Return a profile. Raises `Unknown` unless it is there and within the account's reach."""
         listed = await self._processor.profiles()
         profile = next((one for one in listed if one.dbid == dbid), None)
         if profile is None or not account.may_reach(profile.tenant):
             raise Unknown(f"there is no profile {dbid}")
+        return profile
+
+    async def _check_profile(self, account: Account, tenant: str, dbid: int) -> None:
+        """Raise unless the profile is there, within the account's reach, and of `tenant`."""
+        profile = await self._profile(account, dbid)
         if profile.tenant != tenant:
             raise Conflict(
                 f"the profile {profile.name} ({dbid}) is of tenant {profile.tenant}: it takes no"

@@ -4,7 +4,7 @@ A cookie counts only below ``/lab/`` and only without ``Authorization``. One tha
 not know (it was restarted, or the session idled too long) is answered as the vendor's server does:
 401, "RCS is not available". The page of another site can make a browser send nothing that counts:
 the cookie is ``SameSite=Strict``, a change by cookie needs ``X-Requested-With`` or an ``Origin`` of
-our own, and no change is made for a foreign ``Origin`` whatever it is signed by.
+our own, and no change is made for a foreign ``Origin`` alone, whatever it is signed by.
 """
 
 from __future__ import annotations

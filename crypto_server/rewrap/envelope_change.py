@@ -35,8 +35,8 @@ class RecipientChange:
     def of(self, envelope: Envelope) -> RecipientChange:
         """Return what of it is left to do in `envelope`."""
         return RecipientChange(
-            tuple(one for one in self.add if not envelope.has_recipient(one)),
-            tuple(one for one in self.remove if envelope.has_recipient(one)),
+            tuple(one for one in dict.fromkeys(self.add) if not envelope.has_recipient(one)),
+            tuple(one for one in dict.fromkeys(self.remove) if envelope.has_recipient(one)),
         )
 
     def __bool__(self) -> bool:
@@ -87,7 +87,9 @@ def rewrap_envelope(
         except EnvelopeError as error:
             raise Conflict(f"media file {name}: {error}") from None
     if not leave_unopenable and not any(new.has_recipient(e.certificate) for e in entries):
-        raise Conflict(f"media file {name} would have no recipient whose key is here")
+        raise Conflict(
+            f"media file {name} would have no recipient whose key is here; `force` allows it"
+        )
     return RewrappedEnvelope(
         pkcs7=new.to_pem(),
         cert_alias=_change_aliases(aliases, done, opener),

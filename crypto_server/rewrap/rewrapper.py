@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import NamedTuple
 
 import msgspec
 
-from crypto_server.administration.certificates import Certificates, read_certificate
+from crypto_server.administration.certificates import Certificates, read_certificate, renamed
 from crypto_server.administration.errors import (
     AdministrationRefused,
     Conflict,
@@ -100,10 +100,14 @@ class Rewrapper:
     async def _rewrap(self, account: Account, recording_id: str, wish: RewrapWish) -> RewrapReport:
         address = RecordingAddress(recording_id)
         replaced: dict[str, FileReport] = {}
+        plans: list[_Plan] = []
         for attempt in range(1, _ATTEMPTS + 1):
-            files = await self._read(account, address, wish)
-            encrypted = [file for file in files if file.file.pkcs7]
-            plans = [await self._plan(address, file, wish) for file in encrypted]
+            try:
+                files = await self._read(account, address, wish)
+                encrypted = [file for file in files if file.file.pkcs7]
+                plans = [await self._plan(address, file, wish) for file in encrypted]
+            except AdministrationRefused as error:
+                raise _told(error, replaced, plans) from None
             try:
                 for plan in plans:
                     if plan.new is not None and not wish.dry_run:
@@ -111,11 +115,10 @@ class Rewrapper:
                         replaced[str(plan.file.name)] = _report(plan)
             except AdministrationRefused as error:
                 # Somebody else may have replaced an envelope in between: look again.
-                if attempt < _ATTEMPTS and isinstance(error, Conflict):
-                    continue
-                done = f" ({len(replaced)} of {len(plans)} media files were changed)"
-                raise type(error)(str(error) + (done if replaced else "")) from None
-            break
+                if attempt == _ATTEMPTS or not isinstance(error, Conflict):
+                    raise _told(error, replaced, plans) from None
+            else:
+                break
         return RewrapReport(
             recording=recording_id,
             tenant=files[0].file.tenant,
@@ -155,7 +158,7 @@ class Rewrapper:
         for entry, name, aliases in named:
             file = entry.read()
             if file.tenant not in keys:
-                keys[file.tenant] = self._keystore.entries(file.tenant)
+                keys[file.tenant] = [renamed(e) for e in self._keystore.entries(file.tenant)]
             files.append(_File(name, file, aliases, keys[file.tenant]))
         return files
 
@@ -213,6 +216,15 @@ class Rewrapper:
             cert_alias=new.cert_alias,
             instead_of=plan.file.file.pkcs7,
         )
+
+
+def _told(
+    error: AdministrationRefused, replaced: Sized, plans: Sequence[_Plan]
+) -> AdministrationRefused:
+    """Return a refusal that tells how many envelopes were replaced before, where any were."""
+    if not replaced:
+        return error
+    return type(error)(f"{error} ({len(replaced)} of {len(plans)} media files were changed)")
 
 
 def _named_files(answer: bytes) -> list[tuple[MediaName, list[str]]]:

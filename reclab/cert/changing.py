@@ -13,8 +13,10 @@ from reclab.cert.files import find_pair, named_by, read_certificate_text, read_s
 from reclab.cert.output import note, short
 from reclab.cert.server import (
     ID,
+    WHOLE_ID,
     JsonDict,
     JsonOption,
+    Refused,
     Server,
     TenantOption,
     UrlOption,
@@ -104,7 +106,7 @@ def deploy(
 
     async def ask() -> tuple[JsonDict, JsonDict, int]:
         async with server(address) as asked:
-            row, dbid = await _both(asked, wanted, tenant, profile)
+            row, dbid = await asked.row(wanted, tenant), await asked.profile(profile)
             return row, await asked.change("POST", row, "/deployments", {"profile": dbid}), dbid
 
     row, answer, dbid = finish(ask())
@@ -123,6 +125,8 @@ def undeploy(
 ) -> None:
     """Let an IVR profile no longer record for a certificate. What is recorded stays playable.
 
+    Name it by its file or its whole id when its key was deleted already.
+
     `reclab cert undeploy 3f9a --profile recording`
     """
     address = find_server(data, url, user, user_password_file)
@@ -130,7 +134,8 @@ def undeploy(
 
     async def ask() -> tuple[JsonDict, JsonDict, int]:
         async with server(address) as asked:
-            row, dbid = await _both(asked, wanted, tenant, profile)
+            row = await _row_or_named(asked, wanted, tenant)
+            dbid = await asked.profile(profile)
             return row, await asked.change("DELETE", row, f"/deployments/{dbid}"), dbid
 
     row, answer, dbid = finish(ask())
@@ -170,8 +175,14 @@ def delete(
     _warn(answer)
 
 
-async def _both(asked: Server, wanted: Wanted, tenant: str, profile: str) -> tuple[JsonDict, int]:
-    return await asked.row(wanted, tenant), await asked.profile(profile)
+async def _row_or_named(asked: Server, wanted: Wanted, tenant: str) -> JsonDict:
+    """Return the listed certificate; one whose key is gone can be named by its file or whole id."""
+    try:
+        return await asked.row(wanted, tenant)
+    except Refused as error:
+        if error.status != 404 or len(wanted.beginning) != WHOLE_ID:
+            raise
+        return {"id": wanted.beginning, "tenant": tenant, "issuedTo": f"The {wanted.described}"}
 
 
 def _key_password(file: Path | None, *, encrypted: bool) -> str:

@@ -45,13 +45,20 @@ def find_pair(path: Path, key: Path | None) -> PairOfFiles:
     Without `key` the key is looked for beside the certificate. Raises `SettingsError`.
     """
     if path.is_dir():
-        found = [file for file in _texts(path) if _CERTIFICATE in read_small(file)]
-        certificates = [file for file in found if _is_no_authority(file, path, key)]
-        if len(certificates) != 1:
-            names = ", ".join(file.name for file in found) or "no certificate"
-            raise SettingsError(f"{path} holds {names}: name the certificate's file")
-        path = certificates[0]
+        path = find_certificate(path, key)
+    if key is not None and _KEY not in read_small(key):
+        raise SettingsError(f"{key} holds no private key in PEM")
     return PairOfFiles(path, key or _key_beside(path))
+
+
+def find_certificate(folder: Path, key: Path | None = None) -> Path:
+    """Return the one recording certificate of a folder. Raises `SettingsError`."""
+    found = [file for file in _texts(folder) if _CERTIFICATE in read_small(file)]
+    certificates = [file for file in found if _is_no_authority(file, folder, key)]
+    if len(certificates) != 1:
+        names = ", ".join(file.name for file in found) or "no certificate"
+        raise SettingsError(f"{folder} holds {names}: name the certificate's file")
+    return certificates[0]
 
 
 def read_certificate_text(path: Path) -> str:
@@ -81,8 +88,10 @@ def named_by(text: str) -> Wanted:
     """
     path = Path(text)
     if is_path(text):
+        if path.is_dir():
+            path = find_certificate(path)
         try:
-            read = RecordingCertificate.load(read_certificate_text(path), name=text)
+            read = RecordingCertificate.load(read_certificate_text(path), name=str(path))
         except CertificateError as error:
             raise SettingsError(str(error)) from None
         return Wanted(read.fingerprint, f"certificate of {text}")
@@ -93,9 +102,9 @@ def named_by(text: str) -> Wanted:
 
 
 def is_path(text: str) -> bool:
-    """Return whether a person means a file, not an id."""
+    """Return whether a person means a file or a folder, not an id."""
     path = Path(text)
-    return path.is_file() or path.suffix != "" or "/" in text
+    return bool(text) and (path.exists() or path.suffix != "" or "/" in text)
 
 
 def judge_file(path: Path, ca: Path) -> JsonDict:

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from reclab.cert.files import is_path, judge_file, named_by, read_certificate_text
+from reclab.cert.files import (
+    find_certificate,
+    is_path,
+    judge_file,
+    named_by,
+    read_certificate_text,
+)
 from reclab.cert.output import note, show_form, show_list
 from reclab.cert.server import (
     JsonDict,
@@ -51,7 +57,8 @@ def list_(
 
 def expiring(
     days: Annotated[
-        int | None, typer.Option("--days", min=0, help="How far ahead; else the server's setting.")
+        int | None,
+        typer.Option("--days", min=0, max=36500, help="How far ahead; else the server's setting."),
     ] = None,
     tenant: TenantOption = "",
     as_json: JsonOption = False,
@@ -98,6 +105,8 @@ def show(
     """
     file = Path(what)
     is_file = ca is not None or is_path(what)
+    if is_file and file.is_dir():
+        file = find_certificate(file)
     if ca is not None:
         certificate = judge_file(file, ca)
     else:

@@ -111,6 +111,8 @@ def new(
         raise SettingsError("choose one of --ca, --self-signed and --csr")
     if (ca is None) != (ca_key is None):
         raise SettingsError("--ca and --ca-key go together")
+    if ca_password_file is not None and ca is None:
+        raise SettingsError("--ca-password-file belongs to --ca and --ca-key")
     password = _new_password(encrypt_key, password_file)
     name = _subject(subject)
     if bits < KEY_BITS:

@@ -12,8 +12,9 @@ from rich.text import Text
 from reclab.cert.server import JsonDict
 
 SHORT_ID = 12
+_GAP = 2
 _COLUMNS = ("Id", "Issued To", "Issued By", "Expires", "Deployed Count", "Status", "Tenant")
-_LEAST_WIDTHS = {"Issued To": 12, "Issued By": 9, "Deployed Count": 8}
+_LEAST_WIDTHS = {"Issued To": 12, "Issued By": 9, "Deployed Count": 8, "Tenant": 6}
 _NARROW = ("Id", "Expires", "Status", "Days Left")
 _STYLES = {"valid": "green", "not-yet-valid": "yellow", "expired": "red", "untrusted": "red"}
 _FORM = (
@@ -52,19 +53,33 @@ def show_list(rows: Sequence[JsonDict], *, days: bool = False) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table at a terminal, else its columns and rows with tabs between the cells."""
+    """Print a table at a terminal that is wide enough, else tabs between the cells."""
     console = Console(highlight=False)
-    if not console.is_terminal:
-        for row in (columns, *rows):
-            sys.stdout.write("\t".join(row) + "\n")
+    lines = [columns, *rows]
+    if console.is_terminal and _least_width(lines) <= console.width:
+        console.print(_table(columns, lines[1:]))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold underline")
+    for line in lines:
+        sys.stdout.write("\t".join(line) + "\n")
+
+
+def _least_width(lines: Sequence[Sequence[str]]) -> int:
+    """Return how wide a terminal must be so that no column is cut off."""
+    least = 0
+    for column, *cells in zip(*lines, strict=True):
+        whole = max(map(len, (column, *cells))) if column in _NARROW else 0
+        least += _GAP + max(whole, _LEAST_WIDTHS.get(column, 1))
+    return least
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold underline")
     for column in columns:
         width = _LEAST_WIDTHS.get(column)
         table.add_column(column, overflow="fold", no_wrap=column in _NARROW, min_width=width)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    console.print(table)
+    return table
 
 
 def show_form(certificate: JsonDict) -> None:

@@ -23,6 +23,8 @@ from service_shell.settings import SettingsError
 _TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
 #: What the server's sentences call a parameter, and what it is in a command.
 _OPTIONS = {"force": "--force", "acceptExpired": "--accept-expired", "tenant": "--tenant"}
+#: The characters of an id that was not shortened.
+WHOLE_ID = 64
 T = TypeVar("T")
 JsonDict = dict[str, Any]
 
@@ -87,9 +89,11 @@ class Server:
         url = (base or self.address.url) + path
         given = {name: text for name, text in (query or {}).items() if text}
         try:
-            async with self._http.request(method, url, json=said, params=given) as response:
+            async with self._http.request(
+                method, url, json=said, params=given, allow_redirects=False
+            ) as response:
                 answer = await response.json(content_type=None)
-                if response.status >= 400:
+                if response.status >= 300:
                     raise Refused(_sentence(answer, url, response.status), response.status)
         except aiohttp.ClientConnectorError as error:
             raise SettingsError(

@@ -192,7 +192,7 @@ def test_every_form_of_a_key(folder: Path, run: Run, form: str) -> None:
         (("x.cut", "--envelope", "recording.json", "--key", "1.key"), 1, "ends after 99999 of its"),
         (("x.less", "--envelope", "x.pem", "--key", "1.key"), 1, "does not decrypt under this key"),
         (("x.more", "--envelope", "recording.json", "--key", "1.key"), 1, "is longer than its"),
-        (("x.none", "--envelope", "x.pem", "--key", "1.key"), 1, "is no WAV, MP3 or MP4"),
+        (("x.none", "--envelope", "recording.json", "--key", "1.key"), 1, "the file is empty"),
         (("x.other", "--envelope", "x.pem", "--key", "1.key"), 1, "is no WAV, MP3 or MP4"),
         (("x.flip", "--envelope", "recording.json", "--key", "1.key"), 1, "chunk 0 of the cipher"),
         (("a.cut", "--key", "1.key"), 1, "the archive file is torn: it ends after"),
@@ -229,7 +229,12 @@ def test_every_form_of_a_key(folder: Path, run: Run, form: str) -> None:
         (("x.bin", "--envelope", "x.bin", "--key", "1.key"), 2, "holds 0 PKCS#7 envelopes"),
         (("x.bin", "--envelope", "x.plain", "--key", "1.key"), 2, "it is not encrypted"),
         (("x.bin", "--envelope", "x.json", "--key", "1.key"), 2, "holds neither an envelope"),
-        (("x.bin", "--envelope", "x.torn", "--key", "1.key"), 2, "x.torn is not JSON"),
+        (
+            ("x.bin", "--envelope", "x.torn", "--key", "1.key"),
+            2,
+            "x.torn: the metadata is not JSON",
+        ),
+        (("x.none", "--envelope", "x.pem", "--key", "1.key"), 1, "x.none: the file is empty"),
         (("x.bin", "--key", "1.key", "--media", "m"), 2, "--media chooses a file of the metadata"),
         (
             ("x.bin", "--envelope", "x.pem", "--key", "1.key", "--certificate", "1.key"),
@@ -276,6 +281,7 @@ def test_what_does_not_open_is_one_sentence(
     ("out", "sentence"),
     [
         (".", "is a folder"),
+        ("-", "counts only when all of it is"),
         ("no/such/out", "its folder does not exist"),
         ("x.bin", "it is the input"),
         ("x.link", "it is the input"),

@@ -131,6 +131,8 @@ def test_sizes_of_the_metadata_count() -> None:
     assert plaintext(made.stored, papers) == made.plaintext
     longer = read_papers(made.changed(size="9").answer, "recording.json", "x.bin")
     assert "the plaintext has 2085 bytes" in str(plaintext(made.stored, longer))
+    absurd = read_papers(made.changed(size="9" * 5000).answer, "recording.json", "x.bin")
+    assert absurd.size is None, "what is no size is none"
 
 
 def media(name: str, **more: object) -> dict[str, object]:
@@ -166,7 +168,10 @@ def test_one_media_file_needs_no_name() -> None:
     one = media("one")
     for text in (json.dumps(one), json.dumps({"mediaFiles": [one]})):
         assert read_papers(text.encode(), "r", "any").media_id == "one.wav"
-    for files in ([one, media("two")], []):
+    for files, choice in (
+        ([one, media("two")], "; choose one by --media: one.wav, two.wav"),
+        ([], ""),
+    ):
         text = json.dumps({"mediaFiles": files})
-        with pytest.raises(RecordingFormatError, match=r"has no media file any; choose one by"):
+        with pytest.raises(RecordingFormatError, match=rf"^r has no media file any{choice}$"):
             read_papers(text.encode(), "r", "any")

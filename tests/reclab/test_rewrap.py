@@ -187,6 +187,15 @@ async def test_what_fails_for_all_stops_at_once(bench: Bench, search: Search, ru
     assert search.asked
 
 
+async def test_words_are_those_of_the_command(bench: Bench, search: Search, run: Run) -> None:
+    """What a refusal calls a parameter is told as the option that it is here."""
+    bench.catalogue.add(encrypted(wav(200), pair(1), pair(3)))
+    code, _, said = await run("--all", "--remove", ident(1)[:4])
+    assert code == 1
+    assert "no recipient whose key is here; `--force` allows it" in said
+    assert (await run("--all", "--remove", ident(1)[:4], "--force"))[0] == 0
+
+
 async def test_the_search_is_the_processors(bench: Bench, search: Search, run: Run) -> None:
     """Times and filters go into the search; another tenant's recordings are left alone."""
     fill(bench, 1)
@@ -213,7 +222,9 @@ async def test_the_search_is_the_processors(bench: Bench, search: Search, run: R
         (("--add", "x"), "name recordings, or say --all"),
         (("R00", "--all", "--add", "x"), "name recordings, or say --all"),
         (("R00",), "who shall open them by --add"),
-        (("R00", "--add", "nowhere.pem"), "neither a certificate's id (hex digits) nor a file"),
+        (("R00", "--add", "nowhere.pem"), "'nowhere.pem' is neither a certificate's file nor its"),
+        (("R00", "--add", recorder(2).pem), "-----BEGIN CERTIFICATE-----\\nMII"),
+        (("R00", "--add", "abc"), "'abc' is neither a certificate's file nor its id (4 hex digits"),
         (("--filter", "agent", "--add", "x"), "--filter 'agent' is not NAME=VALUE"),
         (("--filter", "size=1", "--add", "x"), "--filter 'size=1' is not NAME=VALUE"),
     ],

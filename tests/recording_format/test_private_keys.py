@@ -132,24 +132,46 @@ def test_what_editors_put_before_it_does_not_matter(kind: str) -> None:
     assert numbers(PLAIN.decode().encode(kind)) == KEY.private_numbers()
 
 
+def test_absurd_sizes_are_not_begun() -> None:
+    """A key larger than OpenSSL's largest is refused before its numbers are checked."""
+    body = "\n".join(["A" * 64] * 300)
+    text = f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n".encode()
+    with pytest.raises(PrivateKeyError, match=r"^the private key k is larger than one of 16,384"):
+        load_private_key(text, name="k")
+
+
+def derived(cost: int, lanes: int) -> keys.EncryptedPrivateKeyInfo:
+    """An encrypted key that says its password goes through scrypt with these numbers."""
+    made = keys.EncryptedPrivateKeyInfo.load(pem.decode(pem.find_blocks(ENCRYPTED.decode())[0]))
+    numbers = b"".join(der.integer(number) for number in (cost, 8, lanes))
+    function = der.value(
+        der.SEQUENCE,
+        bytes(core.ObjectIdentifier("1.3.6.1.4.1.11591.4.11").dump()),
+        der.value(der.SEQUENCE, der.value(der.OCTET_STRING, b"salt"), numbers),
+    )
+    scheme = made["encryption_algorithm"]["parameters"]
+    scheme["key_derivation_func"] = algos.KdfAlgorithm.load(function)
+    return made
+
+
 @pytest.mark.parametrize("derivation", ["rounds", "memory", "work"])
 def test_absurd_derivations_are_not_begun(derivation: str) -> None:
     """A file that asks for minutes of work, or for all memory, is refused at once."""
-    made = keys.EncryptedPrivateKeyInfo.load(pem.decode(pem.find_blocks(ENCRYPTED.decode())[0]))
-    scheme = made["encryption_algorithm"]["parameters"]
+    made = derived(2**18, 1) if derivation == "memory" else derived(2**14, 17)
     if derivation == "rounds":
-        scheme["key_derivation_func"]["parameters"]["iteration_count"] = 2**31
-    else:
-        cost, lanes = (2**24, 1) if derivation == "memory" else (2**14, 2**10)
-        numbers = b"".join(der.integer(number) for number in (cost, 8, lanes))
-        function = der.value(
-            der.SEQUENCE,
-            bytes(core.ObjectIdentifier("1.3.6.1.4.1.11591.4.11").dump()),
-            der.value(der.SEQUENCE, der.value(der.OCTET_STRING, b"salt"), numbers),
-        )
-        scheme["key_derivation_func"] = algos.KdfAlgorithm.load(function)
+        made = keys.EncryptedPrivateKeyInfo.load(pem.decode(pem.find_blocks(ENCRYPTED.decode())[0]))
+        scheme = made["encryption_algorithm"]["parameters"]
+        scheme["key_derivation_func"]["parameters"]["iteration_count"] = 2_000_001
     text = pem.encode("ENCRYPTED PRIVATE KEY", made.dump(force=True)).encode()
     with pytest.raises(PrivateKeyError, match="deriving its key would take too long"):
+        load_private_key(text, PASSWORD, name="key.pem")
+
+
+@pytest.mark.parametrize(("cost", "lanes"), [(5, 1), (0, 1), (-16, 1), (16, 0), (16, -1), (1, 1)])
+def test_impossible_derivations(cost: int, lanes: int) -> None:
+    """Numbers that scrypt cannot have are a sentence, too."""
+    text = pem.encode("ENCRYPTED PRIVATE KEY", derived(cost, lanes).dump(force=True)).encode()
+    with pytest.raises(PrivateKeyError, match=r"^the private key key\.pem cannot be opened: "):
         load_private_key(text, PASSWORD, name="key.pem")
 
 

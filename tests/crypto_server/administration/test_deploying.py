@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from crypto_server.administration.certificates import Held
+from service_shell.accounts import Account
 from tests.crypto_server.administration.desk import TENANT, Answer, Desk, key_text, own
 from tests.crypto_server.administration.fake_catalogue import RUINED
 from tests.recording_format.authority import NOW, YEAR, issue, root, rsa_key
@@ -88,6 +90,47 @@ async def test_untrusted(desk: Desk) -> None:
     answer = await deploy(desk, ident, 101)
     assert answer.status == 409
     assert "is not trusted" in answer.sentence
+
+
+async def test_deploy_after_the_key_has_gone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited while another took the key away does not deploy what nobody could play."""
+    ident = await desk.uploaded(own())
+    certificates = desk.administration.certificates
+    find = certificates.find
+
+    async def find_and_lose(account: Account, fingerprint: str, tenant: str | None) -> Held:
+        held = await find(account, fingerprint, tenant)
+        desk.keystore.remove(TENANT, fingerprint)
+        return held
+
+    monkeypatch.setattr(certificates, "find", find_and_lose)
+    answer = await deploy(desk, ident, 101)
+    assert (answer.status, answer.json["statusCode"]) == (404, 6)
+    assert "in the keystore) is gone meanwhile" in answer.sentence
+    assert desk.catalogue.profiles[101].options == {}
+
+
+async def test_take_back_what_has_no_key(desk: Desk) -> None:
+    """A profile loses a certificate whose key was deleted by force, and says so in the audit."""
+    ident = await desk.uploaded(own())
+    await deploy(desk, ident, 101)
+    await desk.ask("DELETE", f"/lab/certificates/{ident}?force=true")
+    path = f"/lab/certificates/{ident}/deployments/101"
+    answer = await desk.ask("DELETE", f"{path}?tenant=North")
+    assert (answer.status, desk.lines()[-1]["outcome"]) == (404, "unknown")
+    assert (await desk.ask("DELETE", path, who="nora")).status == 404
+    assert (await desk.ask("DELETE", path)).status == 200
+    assert desk.catalogue.profiles[101].options == {}
+    line = desk.lines()[-1]
+    assert (line["certificate"], line["tenant"], line["profile"]) == (ident, TENANT, 101)
+
+
+async def test_take_back_by_id_only(desk: Desk) -> None:
+    """An option's name, which the processor would take, is no certificate's id."""
+    await deploy(desk, await desk.uploaded(own()), 101)
+    answer = await desk.ask("DELETE", "/lab/certificates/certificates-1/deployments/101")
+    assert (answer.status, answer.json["statusCode"]) == (404, 6)
+    assert desk.catalogue.profiles[101].options
 
 
 async def test_bad_profile_names(desk: Desk) -> None:
@@ -205,6 +248,10 @@ async def test_agent_setup_without_a_key(desk: Desk) -> None:
     answer = await desk.ask("POST", "/lab/agent-setup/keys", said)
     assert "the keystore has no key for it" in answer.json["warning"]
     assert desk.keystore.entries(TENANT) == []
+    early = issue("early", rsa_key(3), issuer=root(), serial=30, not_before=NOW + YEAR / 365)
+    answer = await desk.ask("POST", "/lab/agent-setup/keys", said | {"certificate": early.pem})
+    assert "the keystore has no key for it" in answer.json["warning"]
+    assert "is not valid before 2026-03-02" in answer.json["warning"], "neither hides the other"
 
 
 async def test_agent_setup_chooses_record(desk: Desk) -> None:

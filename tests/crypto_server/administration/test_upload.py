@@ -117,6 +117,32 @@ async def test_bad_body(desk: Desk) -> None:
     half = {"Content-Type": "multipart/form-data"}
     answer = await desk.ask("POST", "/lab/certificates", data=b"--x", headers=half)
     assert answer.status == 400
+    answer = await desk.ask("POST", "/lab/certificates", data=b'{"key": "\xff"}', headers=json)
+    assert (answer.status, answer.sentence) == (400, "the body is not UTF-8, as JSON has to be")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"a\r\n" * 500_000, 413),
+        (b"--x\r\n\r\n" + b"a" * 1_100_000, 400),
+        (b"--x\r\nContent-Disposition: form-data; name=_charset_\r\n\r\n" + b"u" * 40, 400),
+        (b"--x\r\nContent-Disposition: form-data; name=_charset_\r\n\r\n\xff\r\n--x--", 400),
+        (b"--x\r\nContent-Disposition: form-data; name=key\r\nContent-Type: multipart/a", 400),
+        (b"--x\r\n" + b"A: b\r\n" * 50_000, 400),
+        (b"--x\r\nContent-Disposition: form-data; name=key\r\n\r\n" + b"a\r\n" * 400_000, 413),
+        (b"--x--\r\n" + b"a\r\n" * 10, 400),
+        (b"", 400),
+    ],
+)
+async def test_bad_form_bodies(desk: Desk, body: bytes, status: int) -> None:
+    """A form that is none, or that goes on for ever before, in or between its parts, is refused."""
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    data = BytesIO(body)
+    answer = await desk.ask("POST", "/lab/certificates", data=data, headers=form)
+    assert answer.status == status, answer.body
+    assert answer.json["statusCode"] == 2
+    assert answer.sentence
 
 
 @pytest.mark.parametrize(
@@ -242,8 +268,19 @@ async def test_secrets_stay_out_of_what_is_written(
         await desk.upload(own(), certificate=key, password=SECRET),
         await desk.upload(own(), tenant="Nowhere", key=key, password=SECRET),
         await desk.ask("POST", "/lab/certificates/inspect", {"certificate": key, "key": key}),
+        await desk.upload(own(), tenant=key),
+        await desk.ask("POST", "/lab/agent-setup/keys", {"certificate": own().pem, "tenant": key}),
+        await desk.ask(
+            "POST",
+            f"/lab/certificates/{own().recording().fingerprint}/deployments",
+            {"profile": 101, "tenant": key},
+        ),
+        await desk.ask(
+            "POST", "/lab/keystore/import", {"data": "", "password": SECRET, "tenant": key}
+        ),
     ]
-    assert [answer.status for answer in answers] == [201, 400, 400, 404, 400]
+    statuses = [answer.status for answer in answers]
+    assert statuses == [201, 400, 400, 404, 400, 404, 404, 409, 404]
     written = capfd.readouterr()
     everything = [answer.body.decode() for answer in answers]
     everything += [desk.audit_file.read_text(), written.out, written.err]

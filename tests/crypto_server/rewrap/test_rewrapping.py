@@ -137,7 +137,7 @@ async def test_who_is_left_must_have_a_key_here(bench: Bench) -> None:
     bench.catalogue.add(encrypted(SOUND, pair(1), pair(2)))
     bench.add_key(1)
     sentence = await bench.refusal(RECORDING, 409, remove=[ident(1)])
-    assert "no recipient whose key is here" in sentence
+    assert "no recipient whose key is here; `force` allows it" in sentence
     status, _ = await bench.rewrap(RECORDING, remove=[ident(1)], force=True)
     assert status == 200
     assert "no key here opens" in await bench.refusal(RECORDING, 409, add=[recorder(3).pem])
@@ -277,6 +277,45 @@ async def test_an_envelope_that_changed_meanwhile_is_looked_at_again(bench: Benc
     assert body["mediaFiles"][0]["certAlias"] == [pair(number).alias for number in (1, 3, 2)]
     envelope = bench.catalogue.envelope(RECORDING)
     assert all(envelope.has_recipient(pair(number).certificate) for number in (1, 2, 3))
+
+
+async def test_named_twice_is_once(bench: Bench) -> None:
+    """A certificate that is named by its id and by its PEM text becomes one recipient."""
+    bench.catalogue.add(encrypted(SOUND, pair(1), pair(3)))
+    for number in (1, 2):
+        bench.add_key(number)
+    status, body = await bench.rewrap(
+        RECORDING, add=[ident(2), recorder(2).pem], remove=[recorder(3).pem, recorder(3).pem]
+    )
+    assert status == 200
+    assert body["mediaFiles"][0]["added"] == [ident(2)]
+    assert body["mediaFiles"][0]["certAlias"] == [pair(1).alias, pair(2).alias]
+
+
+async def test_how_far_it_came_is_told(bench: Bench) -> None:
+    """Where it ends after the first media file, the sentence tells so; again, it goes on there."""
+    first = encrypted(SOUND, pair(1))
+    path = first.media["mediaPath"].replace("1.wav", "2.wav")
+    second = replace(first, name=first.name.replace("1.wav", "2.wav")).changed(mediaPath=path)
+    bench.catalogue.add(first, second)
+    for number in (1, 2):
+        bench.add_key(number)
+
+    def nothing_opens_any_more() -> None:
+        foreign = encrypted(SOUND, pair(3)).media["pkcs7"]
+        files = bench.catalogue.recordings[RECORDING]
+        files[1] = files[1].changed(pkcs7=foreign, certAlias=[pair(3).alias])
+
+    bench.catalogue.before_put = nothing_opens_any_more
+    status, body = await bench.rewrap(RECORDING, add=[ident(2)])
+    assert status == 409
+    assert body["statusMessage"] == (
+        f"no key here opens media file {second.name}, so nobody can be added or removed"
+        " (1 of 2 media files were changed)"
+    )
+    bench.catalogue.recordings[RECORDING][1] = second
+    status, body = await bench.rewrap(RECORDING, add=[ident(2)])
+    assert (status, [file["changed"] for file in body["mediaFiles"]]) == (200, [False, True])
 
 
 async def test_what_the_processor_refuses_is_said(bench: Bench) -> None:

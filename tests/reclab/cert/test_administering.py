@@ -9,6 +9,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from rich.console import Console
 
 from crypto_server.administration.description import EMAIL_NOT_SET
@@ -112,6 +114,56 @@ async def test_named_by_file(bench: Bench) -> None:
     assert f"the keystore has no certificate of {file}" in said
 
 
+async def test_named_by_folder(bench: Bench) -> None:
+    """The folder that `new` wrote and `upload` took is a name for the other commands too."""
+    await bench.uploaded("recorder")
+    folder = bench.folder / "recorder"
+    assert "An upload would take it." in (await bench.run("show", folder)).stderr
+    await bench.done("deploy", folder, "--profile", "101")
+    await bench.done("undeploy", folder, "--profile", "101")
+    await bench.done("delete", folder)
+    (bench.folder / "empty").mkdir()
+    result = await bench.run("delete", bench.folder / "empty")
+    assert "holds no certificate: name the certificate's file" in str(result.exception)
+
+
+async def test_undeploy_without_the_key(bench: Bench) -> None:
+    """What was deleted by force can still be taken out of the profile, by its file."""
+    ident = await bench.uploaded("recorder")
+    file = bench.folder / "recorder" / "cert.pem"
+    await bench.done("deploy", ident, "--profile", "101")
+    assert "`--force` deletes it all the same" in await bench.refused("delete", ident)
+    await bench.done("delete", ident, "--force")
+    said = await bench.refused("undeploy", ident[:12], "--profile", "101")
+    assert "the keystore has no certificate whose id begins with" in said
+    said = await bench.done("undeploy", file, "--profile", "recording")
+    assert said == f"The certificate of {file} is no longer in the profile 101\n"
+    assert bench.desk.catalogue.profiles[101].options == {}
+    assert "no such certificate" in await bench.refused("undeploy", ident, "--profile", "101")
+
+
+async def test_keys_are_not_sent_elsewhere(bench: Bench, tmp_path: Path) -> None:
+    """A server that redirects gets one question, and nobody else gets the key."""
+    asked: list[str] = []
+
+    async def away(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        raise web.HTTPTemporaryRedirect("/elsewhere")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", away)
+    password = tmp_path / "password"
+    password.write_text("x")
+    out = bench.folder / "alone"
+    await bench.done("new", "--self-signed", "--out", out)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        foreign = ("--url", url, "--user", "a", "--user-password-file", password)
+        result = await bench.run("upload", out, *foreign)
+    assert result.exit_code != 0
+    assert asked == ["/lab/certificates"]
+
+
 async def test_beside_a_ruined_certificate(bench: Bench) -> None:
     """What else is wrong with the profile is told after a deployment."""
     ident = await bench.uploaded("recorder")
@@ -187,6 +239,9 @@ async def test_bad_input(bench: Bench, tmp_path: Path) -> None:
             (("upload", "/no/such.pem"), "/no/such.pem cannot be read"),
             (("upload", tmp_path / "lab.json"), "holds no certificate"),
             (("show", "no.pem"), "no.pem cannot be read"),
+            (("show", ""), "'' is too short for an id"),
+            (("upload", "x.pem", "--key", tmp_path / "ca" / "ca.pem"), "holds no private key in"),
+            (("new", "--out", "x", "--ca-password-file", password), "--ca-password-file belongs"),
         ):
             result = await bench.run(*arguments)
             assert isinstance(result.exception, SettingsError), (arguments, result.output)
@@ -220,3 +275,24 @@ def test_table_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.startswith("Id            Issued To ")
     assert "[bold]Recording[/]" in shown, "a name is no markup"
     assert shown.count("x") == 90
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    """However narrow the terminal is, no column of the list is cut off."""
+    screen = StringIO()
+
+    def terminal(**_options: object) -> Console:
+        return Console(file=screen, force_terminal=True, color_system=None, width=width)
+
+    monkeypatch.setattr(output, "Console", terminal)
+    row = {
+        "id": "0123456789ab" + "0" * 52, "issuedTo": "Recording (Email not set)", "issuedBy": "CA",
+        "expires": "2027-12-24", "deployedCount": 1, "status": "not-yet-valid", "tenant": "North",
+    }  # fmt: skip
+    output.show_list([row, {**row, "tenant": "South"}])
+    shown = screen.getvalue() + capsys.readouterr().out
+    for text in ("0123456789ab", "2027-12-24", "not-yet-valid", "North", "South"):
+        assert text in shown

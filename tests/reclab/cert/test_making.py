@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,20 @@ def test_openssl_signs_the_request(tmp_path: Path) -> None:
     assert certificate.subject == r"C=US,O=Monster & Sons\, Inc.,CN=Interaction Recording"
     assert key_matches(certificate, load_private_key(key.read_bytes(), name="key"))
     openssl("verify", "-CAfile", tmp_path / "ca.pem", tmp_path / "cert.pem")
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_full_output(tmp_path: Path, more: tuple[str, ...]) -> None:
+    """When what is told does not fit on the disk any more, that is one sentence."""
+    assert run("new", "--self-signed", "--out", tmp_path).exit_code == 0
+    own = str(tmp_path / "tenant.pem")
+    command = [sys.executable, "-m", "reclab", "cert", "show", own, "--ca", own, *more]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    sentence = "reclab: standard output: no space left on device\n"
+    assert (done.returncode, done.stderr) == (2, sentence)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
