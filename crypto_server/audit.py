@@ -20,6 +20,7 @@ import structlog
 
 from crypto_server.errors import AuditError
 
+_MOST_WAITING = 16 << 20
 _log = structlog.get_logger()
 
 
@@ -66,6 +67,7 @@ class Audit:
         self._descriptor = descriptor
         self._lines: deque[bytes] = deque()
         self._rest = _missing_line_end(descriptor)
+        self._torn = b""  # what the file has of the line that `_rest` goes on with
         self._behind = False
         self._lock = threading.Lock()
 
@@ -80,7 +82,14 @@ class Audit:
         return self._behind
 
     async def write(self, record: AuditRecord) -> None:
-        """Add the record's line. A disk that does not take it is logged, and tried again later."""
+        """Add the record's line. A disk that does not take it is logged, and tried again later.
+
+        While it does not, nothing is played, and lines tell of refusals only: those beyond some
+        megabytes are only logged, so that asking on and on does not fill the memory.
+        """
+        if self._behind and len(self._rest) > _MOST_WAITING:
+            _log.error("An audit line was left out: too many wait for the disk")
+            return
         self._lines.append(msgspec.json.encode(asdict(record)) + b"\n")
         try:
             await asyncio.to_thread(self.flush)
@@ -94,7 +103,9 @@ class Audit:
                 self._rest += self._lines.popleft()
             try:
                 while self._rest:
-                    self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+                    taken = os.write(self._descriptor, self._rest)
+                    self._torn = (self._torn + self._rest[:taken]).rpartition(b"\n")[2]
+                    self._rest = self._rest[taken:]
                 os.fdatasync(self._descriptor)
                 self._behind = False
             except OSError as error:
@@ -105,9 +116,11 @@ class Audit:
         """Go on in a new file after the old one was renamed (log rotation)."""
         fresh = _open(self._path)
         with self._lock:
+            if not os.path.samestat(os.fstat(fresh), os.fstat(self._descriptor)):
+                self._rest = _missing_line_end(fresh) + self._torn + self._rest
+                self._torn = b""
             os.close(self._descriptor)
             self._descriptor = fresh
-            self._rest = self._rest or _missing_line_end(fresh)
 
     def close(self) -> None:
         """Write what waits, and close the file."""

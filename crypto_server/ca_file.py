@@ -94,6 +94,8 @@ def read_trust(path: Path, password: str = "") -> TrustStore:
     except OSError as error:
         reason = (error.strerror or "").lower()
         raise CaFileError(f"{name} cannot be read: {reason}") from None
+    if len(data) > MAX_IMPORT:  # half a bundle would be read without a word
+        raise CaFileError(f"{name} has more than the {MAX_IMPORT} bytes of one")
     try:
         if b"-----BEGIN " in data:
             return TrustStore.from_pem(data.decode("latin-1"), name=name)

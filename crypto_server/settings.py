@@ -97,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_password(file: str, variable: str, what: str, environ: Mapping[str, str]) -> str:
-    """Return the password in `variable`, else the first line of `file`.
+    """Return the password in `variable`, else the one line of `file`.
 
     A file ``x.properties`` is Java properties: the value of the key in `PROPERTY_OF` counts.
 

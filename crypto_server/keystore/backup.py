@@ -56,6 +56,9 @@ class _Entry(msgspec.Struct, frozen=True):
     certificate: bytes
     key: bytes
 
+    def __repr__(self) -> str:
+        return f"_Entry({self.alias!r})"
+
 
 class _Content(msgspec.Struct, frozen=True):
     tenants: dict[str, list[_Entry]]
@@ -67,12 +70,11 @@ def backup(keystore: Keystore, password: str) -> bytes:
     Raises `KeystoreError` when the password is empty or there are files that cannot be read: a
     backup that lacks keys in silence is none.
     """
-    tenants = keystore.tenants()
-    unusable = keystore.count().unusable
-    if unusable:
-        message = f"{unusable} files of the keystore cannot be used, so a backup would lack them"
-        raise KeystoreError(message)
-    return seal({tenant: keystore.entries(tenant) for tenant in tenants}, password)
+    try:
+        entries = keystore.everything()
+    except KeystoreError as error:
+        raise KeystoreError(f"a backup would lack keys: {error}") from None
+    return seal(entries, password)
 
 
 def restore(
@@ -98,8 +100,11 @@ def seal(entries: Mapping[str, Sequence[KeyEntry]], password: str) -> bytes:
         MAGIC, VERSION, _LOG_COST, _BLOCK, _LANES, os.urandom(_SALT), os.urandom(_NONCE)
     )
     content = _Content({name: [_packed(entry) for entry in own] for name, own in entries.items()})
+    plain = msgspec.json.encode(content)
+    if _HEADER.size + len(plain) + _TAG > MAX_BACKUP:
+        raise KeystoreError(f"the backup would have more than the {MAX_BACKUP} bytes of one")
     cipher, nonce = _cipher(header, password)
-    return header + cipher.encrypt(nonce, msgspec.json.encode(content), header)
+    return header + cipher.encrypt(nonce, plain, header)
 
 
 def unseal(data: bytes, password: str) -> dict[str, list[KeyEntry]]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import structlog
 
-from crypto_server.keystore.private_files import read_plain, sync_folder, write_whole
+from crypto_server.keystore.private_files import make_folder, read_plain, sync_folder, write_whole
 
 _log = structlog.get_logger()
 #: Which state: as it was before the change, or as it is after it.
@@ -77,7 +77,7 @@ class FolderChange:
         wanted = self.files(side)
         for name, data in wanted.items():
             path = self._root / name
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            make_folder(path.parent)
             write_whole(path, data, sync=False)
             if written is not None:
                 written(name)
@@ -116,11 +116,11 @@ def drop_remains(root: Path) -> None:
 
 
 def _write_all(folder: Path, files: Files) -> None:
-    folder.mkdir(mode=0o700, parents=True)
-    folder.parent.chmod(0o700)
+    make_folder(folder.parent)
+    make_folder(folder)
     for name, data in files.items():
         path = folder / name
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        make_folder(path.parent)
         write_whole(path, data, sync=False)
     for inside in folder.iterdir():
         sync_folder(inside)

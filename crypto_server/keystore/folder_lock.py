@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crypto_server.errors import KeystoreError
-from crypto_server.keystore.private_files import unusable
+from crypto_server.keystore.private_files import keep_owner, unusable
 
 _PATIENCE = 30.0
 _LOOK_EVERY = 0.02
@@ -36,8 +36,9 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held = _open(folder / ".lock")
-        self._close = None if self._held is None else weakref.finalize(self, os.close, self._held)
+        self._held: int | None = None
+        self._close: weakref.finalize[[int], FolderLock] | None = None
+        self._open()
 
     def share(self) -> None:
         """Hold the folder together with others, until `close`."""
@@ -69,7 +70,14 @@ class FolderLock:
         if self._close is not None:
             self._close()
 
+    def _open(self) -> None:
+        self._held = _open(self._folder / ".lock")
+        if self._held is not None:
+            self._close = weakref.finalize(self, os.close, self._held)
+
     def _take(self, how: int) -> None:
+        if self._held is None:  # it could not be made before: the folder was read-only
+            self._open()
         if self._held is not None and not self._taken(self._held, how):
             raise FolderInUse(f"the keystore {self._folder} is in use by another process")
 
@@ -94,11 +102,17 @@ class FolderLock:
 def _open(path: Path) -> int | None:
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+        keep_owner(descriptor, path.parent)
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise unusable(path.parent, error) from None
+    else:
+        return descriptor
     try:
         return os.open(path, os.O_RDONLY | flags)
-    except OSError:
+    except OSError as error:
+        if os.path.lexists(path) and os.access(path.parent, os.W_OK):
+            # Somebody else's lock: one who could write must not go past it.
+            raise unusable(path.parent, error) from None
         return None

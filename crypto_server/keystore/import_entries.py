@@ -6,12 +6,13 @@ the CA file. In the keystore every entry gets the alias that media servers write
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from crypto_server.errors import KeystoreError
@@ -19,7 +20,12 @@ from crypto_server.keystore.additions import PutReport
 from crypto_server.keystore.java_keystore import JCEKS_MAGIC, JKS_MAGIC, ProtectedKey, read_jks
 from crypto_server.keystore.key_entry import KeyEntry
 from crypto_server.keystore.keystore import Keystore
-from crypto_server.keystore.pkcs12_reading import NamedKey, Pkcs12Content, read_pkcs12
+from crypto_server.keystore.pkcs12_reading import (
+    NamedCertificate,
+    NamedKey,
+    Pkcs12Content,
+    read_pkcs12,
+)
 from recording_format.certificates import RecordingCertificate, certificate_alias
 from recording_format.errors import CertificateError
 from recording_format.private_keys import key_matches
@@ -68,8 +74,9 @@ def import_entries(
         ]
     else:
         content = read_pkcs12(data, password, name=name)
+        certificates = _by_public_key(content)
         found = [
-            _Candidate(key.alias, key.key, _certificates_of(key, content))
+            _Candidate(key.alias, key.key, _certificates_of(key, certificates))
             for key in _chosen(content.keys, only, name)
         ]
     if not found:
@@ -150,10 +157,24 @@ def _jks_key(key: ProtectedKey, password: str, name: str) -> object:
         return None
 
 
-def _certificates_of(key: NamedKey, content: Pkcs12Content) -> tuple[bytes, ...]:
-    """Return a PKCS#12 file's certificates, those of the key's own alias first."""
-    own = [one.der for one in content.certificates if one.alias == key.alias]
-    return (*own, *(one.der for one in content.certificates if one.alias != key.alias))
+def _by_public_key(content: Pkcs12Content) -> dict[RSAPublicNumbers, list[NamedCertificate]]:
+    """Return a PKCS#12 file's certificates by their keys: each is read once, however many keys."""
+    found: dict[RSAPublicNumbers, list[NamedCertificate]] = {}
+    for one in content.certificates:
+        with contextlib.suppress(CertificateError):  # one above a leaf may have any key
+            certificate = RecordingCertificate.from_der(one.der, name=one.alias)
+            found.setdefault(certificate.public_key.public_numbers(), []).append(one)
+    return found
+
+
+def _certificates_of(
+    key: NamedKey, certificates: Mapping[RSAPublicNumbers, Sequence[NamedCertificate]]
+) -> tuple[bytes, ...]:
+    """Return the certificates of a key, those of its own alias first."""
+    if not isinstance(key.key, RSAPrivateKey):
+        return ()
+    found = certificates.get(key.key.public_key().public_numbers(), ())
+    return tuple(one.der for one in sorted(found, key=lambda one: one.alias != key.alias))
 
 
 def _imported(candidate: _Candidate, name: str) -> ImportedEntry:

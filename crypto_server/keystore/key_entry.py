@@ -22,6 +22,22 @@ from recording_format.errors import CertificateError
 _KDF_ROUNDS = 20_000
 
 
+def password_bytes(password: str) -> bytes:
+    """Return a PKCS#12 file's password as OpenSSL takes it, who stops at a zero character.
+
+    What would be written under a password with one could never be read again.
+
+    Raises `KeystoreError`.
+    """
+    try:
+        secret = password.encode()
+    except UnicodeEncodeError:
+        raise KeystoreError("the password is not made of whole characters") from None
+    if b"\0" in secret:
+        raise KeystoreError("a keystore password cannot have a zero character")
+    return secret
+
+
 @dataclass(frozen=True)
 class KeyEntry:
     """A private key with the certificate that it opens envelopes for."""
@@ -36,13 +52,16 @@ class KeyEntry:
         return f"{self.certificate.fingerprint}.p12"
 
     def to_pkcs12(self, password: str) -> bytes:
-        """Return the entry as a PKCS#12 file (RFC 7292) encrypted with `password`."""
+        """Return the entry as a PKCS#12 file (RFC 7292) encrypted with `password`.
+
+        Raises `KeystoreError` for a password that PKCS#12 cannot have.
+        """
         encryption = (
             PrivateFormat.PKCS12.encryption_builder()
             .kdf_rounds(_KDF_ROUNDS)
             .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
             .hmac_hash(hashes.SHA256())
-            .build(password.encode())
+            .build(password_bytes(password))
         )
         return pkcs12.serialize_key_and_certificates(
             self.alias.encode(),
@@ -60,8 +79,9 @@ class KeyEntry:
 
         Raises `KeystoreError` when the password is wrong or the file holds something else.
         """
+        secret = password_bytes(password)
         try:
-            content = pkcs12.load_pkcs12(data, password.encode())
+            content = pkcs12.load_pkcs12(data, secret)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             message = f"{name} is not a PKCS#12 file that the keystore password opens"
             raise KeystoreError(message) from None

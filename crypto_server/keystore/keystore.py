@@ -7,6 +7,7 @@ of several entries, and of the password, are whole or not at all, also when the 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +19,16 @@ from crypto_server.errors import KeystoreError
 from crypto_server.keystore.additions import PutReport, check_addition, plan_additions
 from crypto_server.keystore.folder_change import FolderChange, drop_remains
 from crypto_server.keystore.folder_lock import FolderInUse, FolderLock
-from crypto_server.keystore.key_entry import KeyEntry
+from crypto_server.keystore.key_entry import KeyEntry, password_bytes
 from crypto_server.keystore.password_change import PasswordChange, settle
 from crypto_server.keystore.password_files import drop_half_written
-from crypto_server.keystore.private_files import sync_folder, unusable, write_whole
+from crypto_server.keystore.private_files import (
+    make_folder,
+    read_plain,
+    sync_folder,
+    unusable,
+    write_whole,
+)
 from crypto_server.keystore.tenant_folders import KeystoreCount, TenantFolders, folder_name
 from recording_format.certificates import RecordingCertificate
 from recording_format.envelope import Envelope
@@ -49,6 +56,7 @@ class Keystore:
         """
         if not password:
             raise KeystoreError("the keystore password is empty")
+        password_bytes(password)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -103,6 +111,19 @@ class Keystore:
             found = self._tenants.entries(tenant)
         return sorted(found.values(), key=lambda entry: entry.alias)
 
+    def everything(self) -> dict[str, list[KeyEntry]]:
+        """Return all entries by tenant, as they are at one moment.
+
+        Raises `KeystoreError` while there are files that cannot be used: not all would be here.
+        """
+        with self._lock:
+            self._tenants.refresh_all()
+            unusable_files = self._tenants.count().unusable
+            found = self._tenants.all_entries()
+        if unusable_files:
+            raise KeystoreError(f"{unusable_files} files of the keystore cannot be used")
+        return found
+
     def find(self, tenant: str, envelope: Envelope) -> KeyEntry | None:
         """Return an entry of `tenant` that is a recipient (issuer and serial), never by trial."""
         for entry in self.entries(tenant):
@@ -135,7 +156,7 @@ class Keystore:
             check_addition(tenant, entry, self.entries(tenant))
             folder = self._folder / folder_name(tenant)
             try:
-                folder.mkdir(mode=0o700, exist_ok=True)
+                make_folder(folder)
                 write_whole(folder / entry.file_name, entry.to_pkcs12(self._password))
                 sync_folder(self._folder)
             except OSError as error:
@@ -183,22 +204,25 @@ class Keystore:
         The password file is rewritten too. Killed at any moment, the keystore opens with the old
         password, then nothing was changed, and with the new one, then everything was.
 
-        Raises `KeystoreError` when another process has the keystore open, or the disk says no: then
-        nothing was changed.
+        Raises `KeystoreError` when another process has the keystore open, when there are files that
+        cannot be used (they would stay under a password that nobody keeps), or the disk says no:
+        then nothing was changed.
         """
         if not new:
             raise KeystoreError("the new keystore password is empty")
+        password_bytes(new)
         with self._writing(), self._alone():
             change = PasswordChange(
                 self._folder, self._password_file, self._use_passwords, self._learn
             )
             with self._lock:
                 self._tenants.refresh_all()
-                entries = {
-                    f"{folder_name(tenant)}/{name}": entry
-                    for tenant in self._tenants.names()
-                    for name, entry in self._tenants.entries(tenant).items()
-                }
+                entries, count = self._tenants.files(), self._tenants.count()
+            if count.unusable:
+                raise KeystoreError(
+                    f"{count.unusable} files of the keystore cannot be used, and would stay under"
+                    " the old password: repair them, or move them away"
+                )
             change.run(entries, self._password, new)
         self.reload()
         return len(entries)
@@ -223,7 +247,12 @@ class Keystore:
         """Change several files as one: those of `before` go, those of `entries` come."""
         after = {name: entry.to_pkcs12(self._password) for name, entry in entries.items()}
         try:
-            found = {name: (self._folder / name).read_bytes() for name in before}
+            # What lies where an entry comes to, usable or not: undoing brings it back.
+            found = {
+                name: read_plain(self._folder / name)
+                for name in {*before, *after}
+                if os.path.lexists(self._folder / name)
+            }
             change = FolderChange.begin(self._folder, found, after)
             try:
                 change.apply("after", lambda name: self._learn(name, entries[name]))

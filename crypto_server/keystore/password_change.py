@@ -49,19 +49,29 @@ class PasswordChange:
         try:
             before = {name: read_plain(self._root / name) for name in entries}
             after = {name: entry.to_pkcs12(new) for name, entry in entries.items()}
+            if after and not _opens(next(iter(after.values())), new):
+                raise KeystoreError("no keystore file can have this password")
             change = FolderChange.begin(self._root, before, after)
         except OSError as error:
             raise unusable(self._root, error) from None
         self._use(old, new)
         try:
             change.apply("after", lambda name: self._learn(name, entries[name]))
-            if self._password_file is not None:
-                replace_password(self._password_file, new)
-        except (OSError, PasswordFileError) as error:
-            if self._password_file is None or not file_says(self._password_file, new):
-                raise self._undo(change, old, error) from None
+        except OSError as error:
+            raise self._undo(change, old, error) from None
+        self._rewrite_password_file(change, old, new)
         self._use(new)
         change.close()
+
+    def _rewrite_password_file(self, change: FolderChange, old: str, new: str) -> None:
+        """Put `new` into the file; where it does not come to hold it, undo the change."""
+        if self._password_file is None:
+            return
+        try:
+            replace_password(self._password_file, new)
+        except PasswordFileError as error:
+            if not file_says(self._password_file, new):
+                raise self._undo(change, old, error) from None
 
     def _undo(
         self, change: FolderChange, old: str, error: OSError | PasswordFileError
@@ -85,6 +95,9 @@ def settle(root: Path, passwords: Sequence[str]) -> None:
     """
     change = FolderChange.pending(root)
     if change is None:
+        return
+    if not any(change.files(side) for side in _SIDES):
+        change.close()  # of a keystore without entries: any password opens both states
         return
     for password in passwords:
         for side in _SIDES:

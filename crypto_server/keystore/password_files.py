@@ -1,4 +1,4 @@
-"""Files that hold a password: their first line, or a key of a Java properties file.
+"""Files that hold a password: their one line, or a key of a Java properties file.
 
 They are rewritten whole or not at all. No error text holds a password.
 """
@@ -25,7 +25,7 @@ class PasswordFileError(CryptoServerError):
 
 
 def read_password_file(file: Path, key: str = KEYSTORE_KEY) -> str:
-    """Return the password in `file`: its first line, or the value of `key` in ``x.properties``.
+    """Return the password in `file`: its one line, or the value of `key` in ``x.properties``.
 
     Raises `PasswordFileError` when there is none.
     """
@@ -36,7 +36,9 @@ def read_password_file(file: Path, key: str = KEYSTORE_KEY) -> str:
         try:
             password = data.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
-            raise PasswordFileError(f"the password file {file} cannot be read") from None
+            raise PasswordFileError(f"the password file {file} is not UTF-8 text") from None
+        if "\n" in password or "\r" in password:
+            raise PasswordFileError(f"the password file {file} has more than one line")
     if not password:
         raise PasswordFileError(f"the password file {file} is empty")
     return password
@@ -86,9 +88,13 @@ def drop_half_written(file: Path) -> None:
 def _read(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
-            return opened.read(_MOST)
-    except OSError:
-        raise PasswordFileError(f"the password file {file} cannot be read") from None
+            data = opened.read(_MOST + 1)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise PasswordFileError(f"the password file {file} cannot be read: {reason}") from None
+    if len(data) > _MOST:
+        raise PasswordFileError(f"the password file {file} is too large to be one")
+    return data
 
 
 def _property(file: Path, data: bytes, key: str) -> str:

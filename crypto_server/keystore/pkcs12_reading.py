@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from cryptography.hazmat.primitives.serialization import pkcs12 as whole
 
 from crypto_server.errors import KeystoreError
+from crypto_server.keystore.key_entry import password_bytes
 
 _MOST_ROUNDS: Final = 20_000_000
 _MOST_BAGS: Final = 10_000
@@ -57,10 +58,11 @@ def read_pkcs12(data: bytes, password: str, *, name: str) -> Pkcs12Content:
     read here.
     """
     bags = _checked_bags(data, name)
+    secret = password_bytes(password)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # serials of zero and the like disturb nobody here
-            content = whole.load_pkcs12(data, password.encode())
+            content = whole.load_pkcs12(data, secret)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeystoreError(
             f"{name} does not open: its password is another one, it is cut or changed, or it is"
@@ -98,6 +100,8 @@ def _checked_bags(data: bytes, name: str) -> list[Any]:
             else:
                 bags += list(pkcs12.SafeContents.load(info["content"].native))
         for bag in bags:
+            if bag["bag_id"].native == "safe_contents":  # its keys would be left out, and its work
+                raise KeystoreError(f"{name} has entries inside entries, which are not read")
             if bag["bag_id"].native == "pkcs8_shrouded_key_bag":
                 rounds.append(_rounds(bag["bag_value"]["encryption_algorithm"], name))
     except _BROKEN:

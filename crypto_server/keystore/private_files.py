@@ -6,6 +6,7 @@ its contents, so that nobody leads the server to another tenant's key by a link 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -24,6 +25,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True
     try:
         with open(temporary, "xb", opener=_private_opener) as file:
             os.fchmod(file.fileno(), mode)
+            keep_owner(file.fileno(), path if path.exists() else path.parent)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -32,6 +34,30 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True
         temporary.unlink(missing_ok=True)
     if sync:
         sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a tenant (0700) where it is missing; its owner is that of the keystore."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        keep_owner(descriptor, path.parent)
+    finally:
+        os.close(descriptor)
+
+
+def keep_owner(descriptor: int, like: Path) -> None:
+    """Give what the superuser made to the owner of `like`: what it replaces, or its folder.
+
+    A server that runs as somebody else could not read what an administrator as root left it.
+    """
+    if os.geteuid() == 0:
+        found = like.stat()
+        with contextlib.suppress(PermissionError):  # a superuser who may not
+            os.fchown(descriptor, found.st_uid, found.st_gid)
 
 
 def read_plain(path: Path, *, most: int = LARGEST_FILE) -> bytes:

@@ -39,6 +39,10 @@ class _Loaded(NamedTuple):
     entry: KeyEntry | None
 
 
+#: Of a file that is to be read again at the next look.
+_UNSEEN = _State(0, 0, 0)
+
+
 class KeystoreCount(NamedTuple):
     """How many keys stand ready, and how many files could not be used."""
 
@@ -60,7 +64,7 @@ class TenantFolders:
 
     def names(self) -> list[str]:
         """Return the names of the tenants that have a folder, sorted, as they were last seen."""
-        return sorted(unquote(name) for name in self._files)
+        return sorted(self.all_entries())
 
     def count(self) -> KeystoreCount:
         """Return how many files were usable when they were last seen."""
@@ -83,6 +87,26 @@ class TenantFolders:
         """Look at the folder of `tenant`; return the usable entries by the names of their files."""
         found = self._refresh(folder_name(tenant))
         return {name: file.entry for name, file in found.items() if file.entry is not None}
+
+    def all_entries(self) -> dict[str, list[KeyEntry]]:
+        """Return the usable entries by tenant, sorted by alias, as they were last seen."""
+        return {
+            unquote(name): sorted(
+                (file.entry for file in files.values() if file.entry is not None),
+                key=lambda entry: entry.alias,
+            )
+            for name, files in sorted(self._files.items())
+            if _names_a_tenant(name)
+        }
+
+    def files(self) -> dict[str, KeyEntry]:
+        """Return the usable entries by ``<folder>/<file>``, as they were last seen."""
+        return {
+            f"{folder}/{name}": file.entry
+            for folder, files in self._files.items()
+            for name, file in files.items()
+            if file.entry is not None
+        }
 
     def learn(self, name: str, entry: KeyEntry) -> None:
         """Take `entry` as what the file ``<folder>/<file>`` holds now: it was just written.
@@ -112,9 +136,12 @@ class TenantFolders:
             if not stat.S_ISDIR(found.st_mode):
                 raise KeystoreError(f"the keystore folder {folder} is not a folder of its own")
             self._check_mode(folder, found)
+            if not _names_a_tenant(name):
+                self._report(folder, found, "is not named as a tenant's folder is")
             for file in os.scandir(folder):
                 if file.name.endswith(_SUFFIX) and not file.name.startswith("."):
-                    fresh[file.name] = self._current(Path(file.path), known.get(file.name))
+                    with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+                        fresh[file.name] = self._current(Path(file.path), known.get(file.name))
         except FileNotFoundError:
             self._files.pop(name, None)
             return {}
@@ -124,19 +151,25 @@ class TenantFolders:
         return fresh
 
     def _current(self, path: Path, known: _Loaded | None) -> _Loaded:
-        try:
-            found = path.lstat()
-        except OSError:
-            return _Loaded(_State(0, 0, 0), None)  # gone meanwhile; looked at again next time
+        """Return what a file holds now; raises `FileNotFoundError`."""
+        found = path.lstat()
         state = _state_of(found)
         if known is not None and known.state == state:
             return known
+        if not _names_a_tenant(path.parent.name):
+            return _Loaded(state, None)
         try:
             data = read_plain(path)
             self._check_mode(path, found)
             return _Loaded(state, self._open(data, path.name))
-        except (OSError, KeystoreError) as error:
-            _log.warning("A keystore file could not be used", file=str(path), reason=str(error))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            # Too many open files, a disk that does not answer: it may do so the next time.
+            self._report_unusable(path, error.errno or 0, error)
+            return _Loaded(_UNSEEN, None)
+        except KeystoreError as error:
+            self._report_unusable(path, -state.changed_ns, error)
             return _Loaded(state, None)
 
     def _open(self, data: bytes, name: str) -> KeyEntry:
@@ -152,6 +185,12 @@ class TenantFolders:
             mode = f"{stat.S_IMODE(found.st_mode):04o}"
             self._report(path, found, f"is open to others (mode {mode})")
 
+    def _report_unusable(self, path: Path, why: int, error: Exception) -> None:
+        """Warn once about a file, for each reason and each content of it."""
+        if (str(path), why) not in self._reported:
+            self._reported.add((str(path), why))
+            _log.warning("A keystore file could not be used", file=str(path), reason=str(error))
+
     def _report(self, path: Path, found: os.stat_result, fault: str) -> None:
         """Warn once about a file's or folder's way of lying there."""
         seen = (str(path), found.st_mode)
@@ -160,13 +199,24 @@ class TenantFolders:
             _log.warning("Something in the keystore is not safe", path=str(path), fault=fault)
 
 
+def _names_a_tenant(folder: str) -> bool:
+    """Return whether a folder is the one that its tenant's keys are looked for in."""
+    try:
+        return folder_name(unquote(folder)) == folder
+    except KeystoreError:
+        return False
+
+
 def _state_of(found: os.stat_result) -> _State:
     return _State(found.st_ctime_ns, found.st_size, found.st_ino)
 
 
 def folder_name(tenant: str) -> str:
     """Return the folder of a tenant: its name, percent-encoded, so that any name is a safe one."""
-    name = quote(tenant, safe="")
+    try:
+        name = quote(tenant, safe="")
+    except UnicodeEncodeError:  # half a character
+        raise KeystoreError("the tenant's name is not made of whole characters") from None
     if name.startswith("."):
         name = "%2E" + name[1:]
     if not name or len(name) > _LONGEST_NAME:

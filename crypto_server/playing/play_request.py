@@ -20,12 +20,16 @@ _LONGEST_NOTE = 200
 
 @dataclass(frozen=True)
 class PlayRequest:
-    """Who wants to hear which media file, and what of it."""
+    """Who wants to hear which media file, and what of it.
+
+    `probe` is a HEAD: only what is told of the file is wanted, nothing is to be heard.
+    """
 
     account: Account
     address: RecordingAddress
     name: MediaName
     wish: Wish
+    probe: bool = False
 
 
 def read_request(request: web.Request, account: Account, kinds: Collection[str]) -> PlayRequest:
@@ -44,7 +48,7 @@ def read_request(request: web.Request, account: Account, kinds: Collection[str])
     wish = Wish(
         part, headers.get("If-Range"), headers.get("If-Match"), headers.get("If-None-Match")
     )
-    return PlayRequest(account, address, name, wish)
+    return PlayRequest(account, address, name, wish, probe=request.method == "HEAD")
 
 
 def new_record(request: web.Request, now: datetime) -> PlaybackRecord:

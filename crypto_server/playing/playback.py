@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from crypto_server.playing.ahead import Ahead
+from crypto_server.playing.byte_range import Span
 from crypto_server.playing.content import MediaContent
 from crypto_server.playing.section import Section
 from crypto_server.playing.stored_bytes import StoredBytes
@@ -27,8 +28,15 @@ class _Opened(NamedTuple):
 class Playback:
     """A media file that is being played."""
 
-    def __init__(self, content: MediaContent, section: Section, stored: StoredBytes) -> None:
-        """Play `section` of the content, from the stored bytes that it wants."""
+    def __init__(
+        self, content: MediaContent, section: Section, stored: StoredBytes, part: Span | None
+    ) -> None:
+        """Play `section` of the content, from the stored bytes that it wants.
+
+        `part` is what the answer tells of, None for the whole file. It is the section's span, but
+        for a HEAD.
+        """
+        self._part = part
         self._content = content
         self._section = section
         self._chunks = Ahead(stored.read_chunk)
@@ -58,8 +66,8 @@ class Playback:
     @property
     def length(self) -> int | None:
         """How many bytes `pieces` gives in all; None when only the end will tell."""
-        if self._section.span is not None:
-            return self._section.span.size
+        if self._part is not None:
+            return self._part.size
         if self._content.plaintext_size is not None or not self._first.last:
             return self._content.plaintext_size
         return sum(len(piece) for piece in self._first.pieces)
@@ -67,8 +75,8 @@ class Playback:
     @property
     def content_range(self) -> str | None:
         """The ``Content-Range`` of a part, None for a whole file."""
-        span, whole = self._section.span, self._content.plaintext_size
-        return None if span is None or whole is None else span.content_range(whole)
+        part, whole = self._part, self._content.plaintext_size
+        return None if part is None or whole is None else part.content_range(whole)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Give the plaintext in order; an error means that no more may be served."""

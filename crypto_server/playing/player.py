@@ -36,6 +36,8 @@ from crypto_server.playing.playback import Playback
 from crypto_server.playing.section import Section
 from crypto_server.processor import ProcessorClient
 
+#: What a HEAD has fetched and checked: the first chunk, for the first byte.
+_FIRST = Span(0, 1)
 _log = structlog.get_logger()
 
 
@@ -74,13 +76,15 @@ class Player:
             raise NotModified("nothing has changed", {"ETag": etag} if etag else None)
         part = request.wish.part_of(etag)
         span = None if part is None else await self._span(request, content, part)
-        section = Section(content, span)
+        if request.probe:
+            await self._look_at_ends(request, content)
+        section = Section(content, _FIRST if request.probe and content.plaintext_size else span)
         fetch = None if section.fetch is None else ByteRange.of(*section.fetch)
         stored = await stack.enter_async_context(
             self._processor.stored(request.address, request.name, fetch)
         )
         content.check_length(stored.total)
-        playback = Playback(content, section, stored)
+        playback = Playback(content, section, stored, span)
         stack.push_async_callback(playback.close)
         await playback.begin()
         return playback

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from crypto_server.keystore.private_files import sync_folder
 from service_shell.settings import SettingsError
 
 
@@ -33,7 +34,7 @@ def write_new(path: Path, data: bytes, *, force: bool) -> None:
                 temporary.replace(path)
             else:
                 os.link(temporary, path)
-            _sync(path.parent)
+            sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
@@ -42,11 +43,3 @@ def write_new(path: Path, data: bytes, *, force: bool) -> None:
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         raise SettingsError(f"{path} cannot be written: {reason}") from None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

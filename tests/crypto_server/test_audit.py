@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from crypto_server.audit import Audit, PlaybackRecord
 from crypto_server.errors import AuditError
@@ -101,6 +102,56 @@ async def test_rotation_goes_on_in_a_new_file(tmp_path: Path) -> None:
     audit.close()
     assert recordings(tmp_path / "audit.jsonl.1") == ["before"]
     assert recordings(path) == ["after"]
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+async def test_rotation_in_the_middle_of_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: bool
+) -> None:
+    """A line of which the full disk took half is whole in the new file, or goes on in the same."""
+    path = tmp_path / "audit.jsonl"
+    audit = Audit.open(path)
+    await audit.write(record("before"))
+    real, taken = os.write, [0]
+
+    def half(descriptor: int, data: bytes) -> int:
+        if taken[0]:
+            raise OSError(28, "No space left on device")
+        taken[0] = real(descriptor, data[:30])
+        return taken[0]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("crypto_server.audit.os.write", half)
+        await audit.write(record("torn"))
+    if renamed:
+        path.rename(tmp_path / "audit.jsonl.1")
+    audit.reopen()
+    await audit.write(record("after"))
+    audit.close()
+    assert recordings(path) == (["torn", "after"] if renamed else ["before", "torn", "after"])
+
+
+async def test_lines_that_wait_for_the_disk_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk is full, lines are kept up to a bound, and those are written afterwards."""
+    path = tmp_path / "audit.jsonl"
+    audit = Audit.open(path)
+
+    def full(_descriptor: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("crypto_server.audit.os.write", full)
+        patched.setattr("crypto_server.audit._MOST_WAITING", 1000)
+        with capture_logs() as logs:
+            for number in range(50):
+                await audit.write(record(str(number)))
+    audit.close()
+    kept = recordings(path)
+    assert kept == [str(number) for number in range(len(kept))]
+    assert 2 < len(kept) < 10
+    assert len([log for log in logs if "left out" in log["event"]]) == 50 - len(kept)
 
 
 def test_file_that_cannot_be_opened(tmp_path: Path) -> None:

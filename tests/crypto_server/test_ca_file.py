@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from crypto_server.ca_file import CaFile, open_ca_file, read_trust
 from crypto_server.errors import CaFileError
+from crypto_server.keystore.import_entries import MAX_IMPORT
 from crypto_server.settings import ValidationSettings
 from service_shell.settings import SettingsError
 from tests.crypto_server.keys import key_pair
@@ -67,6 +68,7 @@ def test_no_file_is_an_empty_trust_store() -> None:
         (b"-----BEGIN CERTIFICATE-----\nAAAA", "is ruined"),
         (jks_writing.jks([], PASSWORD), "holds no certificate"),
         (b"\xce\xce\xce\xce", "is a JCEKS keystore"),
+        (pem("one").encode() + b"\n" * MAX_IMPORT, "has more than the 16777216 bytes of one"),
     ],
 )
 def test_unusable_file_is_one_sentence(

@@ -203,3 +203,24 @@ def test_password_files_keep_their_mode_and_refuse_line_ends(tmp_path: Path) -> 
     with pytest.raises(PasswordFileError, match="cannot have line ends"):
         replace_password(file, "two\nlines")
     assert read_password_file(file) == "new"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"one\ntwo\n", "has more than one line"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"\r\n", "is empty"),
+        (b"x" * (1 << 20) + b"x", "is too large to be one"),
+        (None, "cannot be read: no such file or directory"),
+    ],
+)
+def test_password_file_that_is_none_is_told(
+    tmp_path: Path, content: bytes | None, sentence: str
+) -> None:
+    """What has not exactly one line of text is refused by name: half of it would be lost."""
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(PasswordFileError, match=f"the password file {file} {sentence}"):
+        read_password_file(file)

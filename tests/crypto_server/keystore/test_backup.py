@@ -21,12 +21,14 @@ from tests.crypto_server.keystore.entries import content, entry, fill, small_ent
 
 PASSWORD, BACKUP_PASSWORD = "the keystore password", "the backup password ü"
 HEADER = 40
+USUAL_COST = backup_file._LOG_COST
 
 
 @pytest.fixture(autouse=True)
 def _quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about how hard a password is to guess."""
+    """Hardly anything here is about how hard a password is to guess."""
     monkeypatch.setattr(key_entry, "_KDF_ROUNDS", 1)
+    monkeypatch.setattr(backup_file, "_LOG_COST", 4)
 
 
 @pytest.fixture
@@ -94,6 +96,7 @@ def test_secrets_are_not_in_the_file(full: Keystore) -> None:
     data = backup(full, BACKUP_PASSWORD)
     for secret in (b"Environment", b"rcs_", entry("one").certificate.der[20:60], b"tenants"):
         assert secret not in data
+    assert repr(backup_file._packed(entry("one"))) == f"_Entry({entry('one').alias!r})"
     assert backup(full, BACKUP_PASSWORD) != data
 
 
@@ -109,7 +112,7 @@ def test_secrets_are_not_in_the_file(full: Keystore) -> None:
         (lambda data: data[:8] + b"\2" + data[9:], "of version 2, but 1 is what is read"),
         (lambda data: data[:9] + b"\x1f" + data[10:], "more memory or time"),
         (lambda data: data[:9] + b"\xff" + data[10:], "more memory or time"),
-        (lambda data: data[:10] + b"\xff" + data[11:], "more memory or time"),
+        (lambda data: data[:9] + b"\x10\xff" + data[11:], "more memory or time"),
         (lambda data: data[:11] + b"\xff" + data[12:], "more memory or time"),
         (lambda data: data[:9] + b"\0" + data[10:], "more memory or time"),
     ],
@@ -141,16 +144,16 @@ def test_greedy_header_derives_nothing(full: Keystore, monkeypatch: pytest.Monke
         raise AssertionError("scrypt was asked")
 
     monkeypatch.setattr(hashlib, "scrypt", derive)
-    for at, value in ((9, 20), (10, 200), (11, 5), (8, 9)):
+    for at, value in ((9, b"\x14"), (9, b"\x10\xc8"), (11, b"\5"), (8, b"\x09")):
         with pytest.raises(KeystoreError):
-            unseal(data[:at] + bytes([value]) + data[at + 1 :], BACKUP_PASSWORD)
+            unseal(data[:at] + value + data[at + len(value) :], BACKUP_PASSWORD)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_changed_bit_is_refused(data: st.DataObject) -> None:
     """One flipped bit anywhere in the file, header or content, opens nothing."""
-    sealed = _quick_seal()
+    sealed = _small_seal()
     bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
     changed = bytearray(sealed)
     changed[bit // 8] ^= 1 << bit % 8
@@ -160,7 +163,7 @@ def test_any_changed_bit_is_refused(data: st.DataObject) -> None:
 
 def test_every_bit_of_the_header_is_checked() -> None:
     """Each of the header's bits is authenticated, or refused for what it asks."""
-    sealed = _quick_seal()
+    sealed = _small_seal()
     assert unseal(sealed, BACKUP_PASSWORD)
     for bit in range(8 * HEADER):
         changed = bytearray(sealed)
@@ -169,14 +172,26 @@ def test_every_bit_of_the_header_is_checked() -> None:
             unseal(bytes(changed), BACKUP_PASSWORD)
 
 
-def _quick_seal() -> bytes:
-    """Return a small backup whose password is derived by hardly any work."""
-    usual = backup_file._LOG_COST
-    backup_file._LOG_COST = 4
-    try:
-        return seal({"T": [small_entry("one")]}, BACKUP_PASSWORD)
-    finally:
-        backup_file._LOG_COST = usual
+def _small_seal() -> bytes:
+    return seal({"T": [small_entry("one")]}, BACKUP_PASSWORD)
+
+
+def test_header_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 1, and scrypt of 2^16, 8, 1: what docs/keystore.md tells who writes a reader."""
+    monkeypatch.setattr(backup_file, "_LOG_COST", USUAL_COST)
+    sealed = seal({}, BACKUP_PASSWORD)
+    assert sealed[:12] == b"RCSKEYS\n" + bytes([1, 16, 8, 1])
+    assert unseal(sealed, BACKUP_PASSWORD) == {}
+
+
+def test_backup_that_could_not_be_restored_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be larger than a restore takes is refused when it is made."""
+    size = len(_small_seal())
+    monkeypatch.setattr(backup_file, "MAX_BACKUP", size)
+    assert unseal(_small_seal(), BACKUP_PASSWORD)
+    monkeypatch.setattr(backup_file, "MAX_BACKUP", size - 1)
+    with pytest.raises(KeystoreError, match=f"more than the {size - 1} bytes"):
+        _small_seal()
 
 
 def test_failing_disk_restores_nothing(
@@ -236,6 +251,24 @@ def test_killed_restore_is_finished_or_was_none(tmp_path: Path) -> None:
         step += 1
     assert sorted(set(found)) == [0, 2]
     assert found == sorted(found)
+
+
+def test_file_in_the_way_survives_a_restore_that_fails(
+    empty: Keystore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lay under an entry's name, even if this password opens it not, is there again."""
+    one = small_entry("one")
+    folder = empty.folder / "Environment"
+    folder.mkdir(mode=0o700)
+    locked = one.to_pkcs12("an older password")
+    (folder / one.file_name).write_bytes(locked)
+    data = seal({"Environment": [one], "Other": [small_entry("one", "Other")]}, BACKUP_PASSWORD)
+    for refused in itertools.count():
+        if _restored_but_for_one_sync(empty, data, refused, monkeypatch):
+            break
+        assert (folder / one.file_name).read_bytes() == locked
+    assert refused > 10
+    assert len(empty.entries("Environment")) == 1
 
 
 def test_key_of_another_certificate_is_not_restored(empty: Keystore) -> None:

@@ -160,3 +160,67 @@ def test_keystore_on_a_read_only_disk_is_read(
     assert len(found.entries(TENANT)) == 1
     with pytest.raises(KeystoreError, match="read-only file system"):
         add(found, key_pair("two"))
+
+
+def test_disk_that_did_not_answer_once_is_asked_again(
+    keystore: Keystore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that could not be opened for want of descriptors is a key as soon as it can be."""
+    file = add(keystore, key_pair("one"))
+    file.touch()
+
+    def busy(_path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with capture_logs() as logs, monkeypatch.context() as patched:
+        patched.setattr("crypto_server.keystore.tenant_folders.read_plain", busy)
+        assert keystore.reload() == (0, 1)
+        assert keystore.reload() == (0, 1)
+    assert [log["event"] for log in logs] == [UNUSABLE], "told once"
+    assert keystore.reload() == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["North & South", "North%20%26%20south%2f", "100%", "\u00e4" * 90])
+def test_folder_that_is_no_tenants_is_told_and_not_passed_over(
+    keystore: Keystore, name: str
+) -> None:
+    """Keys in a folder that no tenant's name leads to count as unusable: no backup lacks them."""
+    file = add(keystore, key_pair("one"), "North & South")
+    other = file.parent.with_name(name)
+    other.mkdir(mode=0o700)
+    (other / file.name).write_bytes(file.read_bytes())
+    with capture_logs() as logs:
+        assert keystore.reload() == (1, 1)
+    assert keystore.tenants() == ["North & South"]
+    assert [log["fault"] for log in logs] == ["is not named as a tenant's folder is"]
+    with pytest.raises(KeystoreError, match="1 files of the keystore cannot be used"):
+        keystore.everything()
+
+
+def test_what_root_writes_belongs_to_the_keystores_owner(
+    keystore: Keystore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files, folders and locks that an administrator makes as root are the server's to read."""
+    given: list[tuple[int, int]] = []
+    above = keystore.folder.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _file, uid, gid: given.append((uid, gid)))
+    add(keystore, key_pair("one"))
+    assert len(given) == 3, "the writers' lock, the tenant's folder, the entry"
+    assert set(given) == {(above.st_uid, above.st_gid)}
+
+
+def test_lock_that_may_not_be_opened_is_not_passed_by(
+    keystore: Keystore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that can be written, somebody else's lock file is a refusal, not no lock."""
+    opened = os.open
+
+    def not_the_locks(path: str, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith("lock"):
+            raise OSError(errno.EACCES, "Permission denied")
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", not_the_locks)
+    with pytest.raises(KeystoreError, match="cannot be used: permission denied"):
+        Keystore.open(keystore.folder, PASSWORD)

@@ -213,6 +213,27 @@ def _many_key_rounds(data: bytes) -> bytes:
     return bytes(file.dump(force=True))
 
 
+def test_entries_inside_entries_are_refused() -> None:
+    """Keys that are nested are neither left out in silence nor derived without a bound."""
+    file = pkcs12.Pfx.load(ONE.to_pkcs12(PASSWORD))
+    parts = list(file.authenticated_safe)
+    inner = next(part for part in parts if part["content_type"].native == "data")
+    bag = {"bag_id": "safe_contents", "bag_value": pkcs12.SafeContents([])}
+    inner["content"] = pkcs12.SafeContents([pkcs12.SafeBag(bag)]).dump()
+    file["auth_safe"]["content"] = pkcs12.AuthenticatedSafe(parts).dump(force=True)
+    with pytest.raises(KeystoreError, match="has entries inside entries"):
+        import_entries(file.dump(force=True), PASSWORD, name="old")
+
+
+def test_password_with_a_zero_character_is_refused() -> None:
+    """OpenSSL ends a password there: no file is opened with the rest left out."""
+    for data in (merged_pkcs12([ONE], PASSWORD), ONE.to_pkcs12(PASSWORD)):
+        with pytest.raises(KeystoreError, match="cannot have a zero character"):
+            import_entries(data, PASSWORD + "\0", name="old")
+        with pytest.raises(KeystoreError, match="cannot have a zero character"):
+            KeyEntry.from_pkcs12(data, PASSWORD + "\0", name="one")
+
+
 def test_key_without_encryption_of_its_own_is_read() -> None:
     """A PKCS#12 file with a friendly name on nothing is read by the key's certificate."""
     data = whole.serialize_key_and_certificates(

@@ -82,7 +82,23 @@ def test_files_are_private_and_tell_nothing(keystore: Keystore, tmp_path: Path) 
     assert b"rcs_" not in file.read_bytes()
 
 
-@pytest.mark.parametrize("tenant", ["..", ".", "a/b", "/etc", "A B", "ä\n", ".hidden", "a%2Fb"])
+ODD_TENANTS = (
+    "..",
+    ".",
+    "a/b",
+    "/etc",
+    "A B",
+    "ä\n",
+    ".hidden",
+    "a%2Fb",
+    "\0",
+    "n\u0303",
+    "ñ",
+    "Ñ",
+)
+
+
+@pytest.mark.parametrize("tenant", ODD_TENANTS)
 def test_any_tenant_name_stays_in_its_own_folder(tmp_path: Path, tenant: str) -> None:
     """Whatever a tenant is called, its folder lies directly in the keystore and is found again."""
     keystore = Keystore.open(tmp_path / "keystore", PASSWORD)
@@ -92,6 +108,8 @@ def test_any_tenant_name_stays_in_its_own_folder(tmp_path: Path, tenant: str) ->
     reopened = Keystore.open(tmp_path / "keystore", PASSWORD)
     assert reopened.tenants() == [tenant]
     assert reopened.find(tenant, envelope_for(key_pair("one"))) is not None
+    for other in {*ODD_TENANTS, "/", "a", "%2E"} - {tenant}:
+        assert reopened.entries(other) == [], "no other name leads there"
 
 
 @pytest.mark.parametrize("tenant", ["", "ä" * 100])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import itertools
 import os
 import shutil
@@ -105,7 +106,7 @@ def test_killed_at_any_step_no_key_is_lost(
         said = read_password_file(password_file)
         begun = bool(list(folder.glob(".change")))
         opened_by.append({said} | ({OLD, NEW} if begun else set()))
-        for password in opened_by[-1]:
+        for password in opened_by[-1] if step % 2 else {said}:
             attempt = tmp_path / "attempt"
             shutil.copytree(folder, attempt)
             assert contents(attempt, password) == expected
@@ -131,17 +132,84 @@ def test_killed_while_settling_either_password_still_settles(
     step = 1
     while killed_before(step, folder, lambda: Keystore.open(folder, first)):
         if list(folder.glob(".change")):
-            for second in (OLD, NEW):
-                middle = tmp_path / "middle"
-                shutil.copytree(folder, middle)
-                assert contents(middle, second) == expected
-                shutil.rmtree(middle)
+            second = (OLD, NEW)[step % 2]
+            middle = tmp_path / "middle"
+            shutil.copytree(folder, middle)
+            assert contents(middle, second) == expected
+            shutil.rmtree(middle)
         else:
             assert contents(folder, first) == expected
         shutil.rmtree(folder)
         shutil.copytree(cut, folder)
         step += 1
-    assert step > 10
+    assert step > 20
+
+
+def test_killed_at_any_step_an_empty_keystore_still_opens(
+    tmp_path: Path, password_file: Path
+) -> None:
+    """Without entries there is nothing to try a password on: a change that was cut is over."""
+    folder = tmp_path / "empty"
+
+    def change() -> None:
+        Keystore.open(folder, OLD, password_file=password_file).change_password(NEW)
+
+    step = 1
+    while killed_before(step, tmp_path, change):
+        if folder.exists():
+            assert contents(folder, read_password_file(password_file)) == {}
+            assert not list(folder.glob(".change*"))
+            shutil.rmtree(folder)
+        password_file.write_text(OLD + "\n")
+        step += 1
+    assert step > 20
+
+
+@pytest.mark.parametrize("password", ["eight\0letters", "\0", "half a \ud800"])
+def test_password_that_no_file_can_have_is_refused(folder: Path, password: str) -> None:
+    """A zero character would end the password for OpenSSL: nothing would ever open again."""
+    keystore = Keystore.open(folder, OLD)
+    for refused in (keystore.change_password, functools.partial(Keystore.open, folder)):
+        with pytest.raises(KeystoreError, match=r"zero character|whole characters"):
+            refused(password)
+    keystore.close()
+    assert len(contents(folder, OLD)) == len(ENTRIES)
+
+
+@pytest.mark.parametrize("password", ["ü€😀" * 3, "x" * 3000, " \t ", "a\nb"])
+def test_odd_passwords_open_what_they_encrypted(folder: Path, password: str) -> None:
+    """Whatever is taken as a password opens the keystore afterwards."""
+    keystore = Keystore.open(folder, OLD)
+    keystore.change_password(password)
+    keystore.close()
+    assert len(contents(folder, password)) == len(ENTRIES)
+
+
+def test_files_that_cannot_be_used_keep_the_password(folder: Path) -> None:
+    """A file that was not read would stay under a password that is forgotten: refused instead."""
+    stray = folder / "Environment" / "stray.p12"
+    stray.write_bytes(small_entry("two").to_pkcs12("a third password"))
+    keystore = Keystore.open(folder, OLD)
+    with pytest.raises(KeystoreError, match="1 files of the keystore cannot be used, and would"):
+        keystore.change_password(NEW)
+    stray.unlink()
+    assert keystore.change_password(NEW) == len(ENTRIES)
+
+
+def test_failing_disk_goes_back_whatever_the_password_file_says(
+    folder: Path, password_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who wrote the new password into the file first does not end a change half-way."""
+    keystore = Keystore.open(folder, OLD, password_file=password_file)
+    password_file.write_text(NEW + "\n")
+    for fails_after in range(9, 14):
+        monkeypatch.setattr("crypto_server.keystore.private_files.os.fsync", _failing(fails_after))
+        with pytest.raises(KeystoreError, match="no space left"):
+            keystore.change_password(NEW)
+        monkeypatch.undo()
+        monkeypatch.setattr(key_entry, "_KDF_ROUNDS", 1)
+    keystore.close()
+    assert len(contents(folder, OLD)) == len(ENTRIES)
 
 
 def _cut_in_the_middle(folder: Path) -> None:

@@ -104,6 +104,44 @@ async def test_head_ignores_range(start_server: StartServer, processor: FakeProc
     assert headers["ETag"].startswith('"')
 
 
+@pytest.mark.parametrize("papers", [{}, {"size": None}, {"lab": None}, {"lab": None, "size": None}])
+@pytest.mark.parametrize("kind", ["encrypted", "plain"])
+async def test_head_of_a_large_file_fetches_little(
+    start_server: StartServer, processor: FakeProcessor, kind: str, papers: dict[str, None]
+) -> None:
+    """HEAD tells what GET would, and fetches one chunk for it, or what tells the size."""
+    made = large(kind).changed(**papers)
+    processor.recordings.append(made)
+    async with start_server(processor, key_pair("one")) as server:
+        status, headers, body = await server.get(made.path, method="HEAD")
+        sent = processor.sent
+        assert (status, headers["Content-Length"], body) == (200, str(LARGE_SIZE), b"")
+        assert "Content-Range" not in headers
+        assert sent <= 3 * CHUNK_SIZE
+        assert "" not in processor.ranges, "the whole file was asked for"
+        _, got, whole = await server.get(made.path)
+    assert whole == made.plaintext
+    same = ("ETag", "X-Reclab-Verified", "Content-Type", "Accept-Ranges")
+    assert [got.get(name) for name in same] == [headers.get(name) for name in same]
+    assert server.lines()[0]["outcome"] == "probed"
+
+
+async def test_head_refuses_what_get_refuses_at_its_beginning(
+    start_server: StartServer, processor: FakeProcessor
+) -> None:
+    """A first chunk that is not the recorded one, or a wrong key, is no 200 for HEAD either."""
+    made = large()
+    processor.recordings.append(made.with_stored(b"\1" + made.stored[1:]))
+    wrong = made.changed(lab=None, pkcs7=encrypted(SMALL, key_pair("one")).media["pkcs7"])
+    async with start_server(processor, key_pair("one")) as server:
+        assert (await server.get(made.path, method="HEAD"))[0] == 500
+        processor.recordings[0] = wrong
+        assert (await server.get(made.path, method="HEAD"))[0] == 500
+        processor.recordings[0] = encrypted(b"", key_pair("one")).changed(lab=None)
+        empty = await server.get(processor.recordings[0].path, method="HEAD")
+        assert empty[0] == (await server.get(processor.recordings[0].path))[0]
+
+
 async def test_conditions_on_the_version(
     start_server: StartServer, processor: FakeProcessor
 ) -> None:

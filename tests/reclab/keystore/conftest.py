@@ -8,4 +8,4 @@ import pytest
 @pytest.fixture(autouse=True)
 def _log_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command configures the log of its process for good, which here is that of all tests."""
-    monkeypatch.setattr("reclab.keystore_command.configure_logging", lambda *_given: None)
+    monkeypatch.setattr("reclab.keystore.where.configure_logging", lambda *_given: None)

@@ -175,6 +175,8 @@ def test_export(where: list[str | Path], tmp_path: Path) -> None:
     assert "is there already" in bad_input("export", "--out", out, *its, *where)
     again = done("export", "--out", out, *its, *where, "--force", "--tenant", "North")
     assert again.stdout.split() == [str(out / "North.p12")]
+    said = refused("export", "--out", out, *its, *where, "--tenant", "Nobody")
+    assert said == "tenant Nobody has no keys"
 
 
 def test_wrong_keystore_password_is_refused(where: list[str | Path], tmp_path: Path) -> None:
