@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asn1crypto import cms, pkcs12
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from cryptography.hazmat.primitives.serialization import pkcs12 as whole
 
 from crypto_server.errors import KeystoreError
 from crypto_server.keystore.key_entry import password_bytes
+from recording_format.object_identifiers import check_object_identifiers
 
 _MOST_ROUNDS: Final = 20_000_000
 _MOST_BAGS: Final = 10_000
@@ -63,7 +64,7 @@ def read_pkcs12(data: bytes, password: str, *, name: str) -> Pkcs12Content:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # serials of zero and the like disturb nobody here
             content = whole.load_pkcs12(data, secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, InternalError, UnsupportedAlgorithm):
         raise KeystoreError(
             f"{name} does not open: its password is another one, it is cut or changed, or it is"
             f" encrypted in a way that is not read; `keytool -importkeystore -srckeystore {name}"
@@ -85,12 +86,14 @@ def read_pkcs12(data: bytes, password: str, *, name: str) -> Pkcs12Content:
 def _checked_bags(data: bytes, name: str) -> list[Any]:
     """Return the bags that are not encrypted as a whole, after the bounds have been checked."""
     try:
+        check_object_identifiers(data)
         pfx = pkcs12.Pfx.load(data, strict=True)
         if not isinstance(pfx["mac_data"], pkcs12.MacData):
             raise KeystoreError(f"{name} has no integrity check (MAC), so it is not believed")
         if pfx["mac_data"]["mac"]["digest_algorithm"]["algorithm"].native not in _MAC_DIGESTS:
             # PBMAC1 (RFC 9579) among others: it says its rounds in a place of its own.
             raise KeystoreError(f"{name} has an integrity check (MAC) of a kind that is not read")
+        check_object_identifiers(pfx["auth_safe"]["content"].native)
         rounds = [pfx["mac_data"]["iterations"].native]
         bags: list[Any] = []
         for info in pfx.authenticated_safe:
@@ -98,7 +101,9 @@ def _checked_bags(data: bytes, name: str) -> list[Any]:
                 encrypted = info["content"]["encrypted_content_info"]
                 rounds.append(_rounds(encrypted["content_encryption_algorithm"], name))
             else:
-                bags += list(pkcs12.SafeContents.load(info["content"].native))
+                contents = info["content"].native
+                check_object_identifiers(contents)
+                bags += list(pkcs12.SafeContents.load(contents))
         for bag in bags:
             if bag["bag_id"].native == "safe_contents":  # its keys would be left out, and its work
                 raise KeystoreError(f"{name} has entries inside entries, which are not read")
@@ -124,7 +129,7 @@ def _open_key(bag: Any, password: str, name: str) -> NamedKey:
     secret = password.encode() if encrypted else None
     try:
         key = load_der_private_key(bag["bag_value"].untag().dump(), secret)
-    except (*_BROKEN, UnsupportedAlgorithm):
+    except (*_BROKEN, InternalError, UnsupportedAlgorithm):
         raise KeystoreError(
             f"the key of the entry {alias!r} of {name} does not open with the password of the file"
         ) from None

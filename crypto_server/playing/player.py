@@ -7,7 +7,7 @@ anything of it is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -35,9 +35,13 @@ from crypto_server.playing.play_request import PlayRequest
 from crypto_server.playing.playback import Playback
 from crypto_server.playing.section import Section
 from crypto_server.processor import ProcessorClient
+from recording_format.distinguished_name import readable_name
+from recording_format.envelope import Envelope
 
 #: What a HEAD has fetched and checked: the first chunk, for the first byte.
 _FIRST = Span(0, 1)
+# Of the sentence about a missing key: recipients, and characters of an issuer.
+_MOST_NAMED, _LONGEST_ISSUER = 5, 200
 _log = structlog.get_logger()
 
 
@@ -134,9 +138,15 @@ class Player:
             _log.error("The keystore could not be searched", reason=str(error))
             entry = None
         if entry is None:
-            faults = sorted({other.fault for other in envelope.foreign if other.fault})
-            raise KeyMissing(
-                f"tenant {file.tenant!r} has no key in the keystore that opens {name}"
-                + "".join(f"; a recipient of it {fault}" for fault in faults)
-            )
+            message = f"tenant {file.tenant!r} has no key in the keystore that opens {name}"
+            raise KeyMissing("".join((message, *_recipients(envelope))))
         return entry
+
+
+def _recipients(envelope: Envelope) -> Iterator[str]:
+    """Yield whose keys would open an envelope, and which recipients are of no use here."""
+    for info in envelope.recipients[:_MOST_NAMED]:
+        issuer = readable_name(info.issuer)[:_LONGEST_ISSUER]
+        yield f"; it is for the certificate with serial {info.serial} of {issuer}"
+    for fault in sorted({other.fault for other in envelope.foreign if other.fault}):
+        yield f"; a recipient of it {fault}"

@@ -72,7 +72,7 @@ class ServerPlace:
         try:
             async with (
                 aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as http,
-                http.post(url, json=said) as response,
+                http.post(url, json=said, allow_redirects=False) as response,
             ):
                 data = await response.read()
                 if response.status != 200:

@@ -16,6 +16,7 @@ from crypto_server.errors import KeystoreError
 from crypto_server.keystore import KeyEntry, Keystore, key_entry
 from crypto_server.keystore.import_entries import import_entries, import_into
 from crypto_server.keystore.pkcs12_merging import merged_pkcs12, with_java_aliases
+from recording_format import der
 from recording_format.certificates import read_x509
 from tests.crypto_server.keys import key_pair
 from tests.crypto_server.keystore import jks_writing
@@ -283,3 +284,22 @@ def test_imported_keys_get_the_alias_of_recordings(tmp_path: Path) -> None:
     assert aliases == {entry("one", "North", 7).alias, entry("two", "North", 7).alias}
     assert import_into(keystore, "North", 7, found) == (0, 2, 0)
     assert keystore.entries("South") == []
+
+
+def test_a_long_identifier_is_refused_before_it_is_read() -> None:
+    """An identifier that would take minutes to read is refused at once, at any depth."""
+    long = der.value(der.OBJECT_IDENTIFIER, b"\x81" * 200_000 + b"\x01")
+    info = der.value(der.SEQUENCE, bytes.fromhex("06092a864886f70d010701"), _octets(long))
+    for hostile in (long, der.value(der.SEQUENCE, info)):
+        mac_later = der.value(der.SEQUENCE)
+        safe = der.value(der.SEQUENCE, bytes.fromhex("06092a864886f70d010701"), _octets(hostile))
+        with pytest.raises(KeystoreError, match=r"x\.p12 is not a PKCS#12 file that can be read"):
+            import_entries(der.value(der.SEQUENCE, der.integer(3), long), PASSWORD, name="x.p12")
+        with pytest.raises(KeystoreError, match=r"x\.p12"):
+            import_entries(
+                der.value(der.SEQUENCE, der.integer(3), safe, mac_later), PASSWORD, name="x.p12"
+            )
+
+
+def _octets(data: bytes) -> bytes:
+    return der.value(der.CONTEXT_0_CONSTRUCTED, der.value(der.OCTET_STRING, data))

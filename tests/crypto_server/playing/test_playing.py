@@ -164,9 +164,12 @@ async def test_key_missing_and_found_when_added(
     processor.recordings.append(made)
     async with start_server(processor, key_pair("two")) as server:
         status, _, body = await server.get(made.path)
-        assert (status, refusal(body)) == (
-            409,
-            (4, f"tenant 'Environment' has no key in the keystore that opens {made.name}"),
+        code, sentence = refusal(body)
+        assert (status, code) == (409, 4)
+        wanted = key_pair("one").certificate
+        assert sentence == (
+            f"tenant 'Environment' has no key in the keystore that opens {made.name}"
+            f"; it is for the certificate with serial {wanted.serial} of {wanted.issuer}"
         )
         server.add_key(key_pair("one"))
         assert (await server.get(made.path))[2] == SMALL
