@@ -12,12 +12,17 @@ import pytest
 
 from crypto_server.settings import Settings as CryptoSettings
 from mcp_sim.config import McpSettings
+from reclab.doors import USUAL_ADDRESSES
+from reclab.preparation import LabFolder, RecordingOptions, prepare
 from recording_processor.settings import ProcessorSettings
 from webdav_store.settings import StoreSettings
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 _SHARED = ("accounts", "log")
+_ROLES = {"mcp", "operator", "admin", "listener", "processor", "crypto"}
+# Of a prepared lab: what is no secret.
+_OPEN_FILES = {"certificates", "lock"}
 
 
 def names_of(kind: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
@@ -60,3 +65,29 @@ def test_links_lead_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (document.parent / target).exists(), target
+
+
+def test_threat_model_names_every_role() -> None:
+    """THREAT_MODEL.md has a row for each role that the code asks for, and no other."""
+    asked: set[str] = set()
+    for package in ("crypto_server", "mcp_sim", "recording_processor", "webdav_store"):
+        for source in (ROOT / package).rglob("*.py"):
+            text = source.read_text(encoding="utf-8")
+            for call in re.findall(r"(?:require_role\(request, |_[A-Z]+ = \()([^)]*)\)", text):
+                asked |= set(re.findall(r'"([a-z]+)"', call)) & _ROLES
+    text = (ROOT / "THREAT_MODEL.md").read_text(encoding="utf-8")
+    table = text.partition("## Passwords and roles")[2].partition("\n## ")[0]
+    assert asked <= set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == _ROLES
+
+
+def test_threat_model_names_every_secret_file(tmp_path: Path) -> None:
+    """Each private file that a lab is prepared with stands in THREAT_MODEL.md."""
+    prepare(LabFolder(tmp_path / "lab"), USUAL_ADDRESSES, RecordingOptions())
+    text = (ROOT / "THREAT_MODEL.md").read_text(encoding="utf-8")
+    told = {name for names in re.findall(r"`([^`]+)`", text) for name in names.split()}
+    folder = tmp_path / "lab"
+    for file in folder.rglob("*"):
+        if file.is_file() and file.suffix not in (".lock", ".pem"):
+            name = file.relative_to(folder)
+            known = (str(name), f"{name.parts[0]}/", f"{name.parts[0]}/*{name.suffix}")
+            assert told & set(known) or name.parts[0] in _OPEN_FILES, name
