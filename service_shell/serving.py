@@ -24,6 +24,14 @@ _BACKLOG = 512
 _KEEPALIVE_SECONDS = 75.0
 _FIRST_REQUEST_SECONDS = 30.0
 """How long a client may take for the head of its first request; later it is the other one."""
+# For answers that are no pages: nothing in them may run, be framed, or be guessed to be a page. A
+# player on another site may play what a listener may hear.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 _LONGEST_HOST = 300
 _HOST = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(?P<port>\d{0,5}))?"
@@ -103,7 +111,8 @@ def is_host(text: str) -> bool:
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
     # What aiohttp says tells strangers the versions of Python and of itself.
     if response.headers.get("Server") == SERVER_SOFTWARE:
         response.headers["Server"] = "reclab"

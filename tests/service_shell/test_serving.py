@@ -89,7 +89,17 @@ async def test_answers_do_not_tell_versions(service: Service) -> None:
     ]
     for reply in replies:
         assert reply.headers["server"] == "reclab"
-    assert [reply.headers["x-content-type-options"] for reply in replies[:2]] == ["nosniff"] * 2
+
+
+async def test_answers_are_no_pages(service: Service) -> None:
+    """Whatever an answer holds, a browser neither runs nor frames it, nor guesses its type."""
+    for path in ("/livez", "/admin"):
+        headers = (await service.ask(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'; frame-ancestors 'none'; sandbox" in policy
 
 
 async def test_a_running_request_ends_before_the_service() -> None:
