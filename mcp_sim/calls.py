@@ -28,6 +28,7 @@ from mcp_sim.recording.capture.client import CaptureClient
 from mcp_sim.recording.journal.frames import seal_session_key
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import RecordingPlan, SealedBox
+from mcp_sim.recording.spool.space import SpoolFullError, SpoolSpace
 from mcp_sim.recording.spool.spool import Spool, item_name
 from recording_format.envelope import encode_recipients, wrap_session_key
 from recording_format.ivr_profile import IvrProfile
@@ -45,11 +46,27 @@ def new_call_uuid() -> str:
     return "".join(secrets.choice(_UUID_ALPHABET) for _ in range(32))
 
 
-class CallLimitError(Exception):
+class NoRoomError(Exception):
+    """No further call may begin now; `cause` is a short word for the metric."""
+
+    cause = "limit"
+
+
+class CallLimitError(NoRoomError):
     """As many calls run as may."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the limit of {limit} calls is reached")
+
+
+class NoSpaceError(NoRoomError):
+    """The spool's disk has no room for a further call."""
+
+    cause = "spool-full"
+
+
+#: Every `NoRoomError.cause`.
+ROOM_CAUSES = (CallLimitError.cause, NoSpaceError.cause)
 
 
 @dataclass(frozen=True)
@@ -89,9 +106,11 @@ class Calls:
         spool: Spool,
         *,
         limit: int,
+        space: SpoolSpace,
         on_captured: OnCaptured,
     ) -> None:
         self.limit = limit
+        self.space = space
         self.begun = 0
         self.certificates_skipped: Counter[str] = Counter()
         self._facts = facts
@@ -121,14 +140,18 @@ class Calls:
         return None if call is None or call.over else call
 
     def check_room(self) -> None:
-        """Raise `CallLimitError` unless one more call may begin."""
+        """Raise `NoRoomError` unless one more call may begin."""
         if len(self._running) >= self.limit:
             raise CallLimitError(self.limit)
+        try:
+            self.space.check()
+        except (SpoolFullError, OSError) as error:
+            raise NoSpaceError(str(error)) from None
 
     def begin(self, invitation: Invitation, profile: IvrProfile, recipients: Recipients) -> Call:
         """Begin a recording; its journal is opened when its first dialog changes it.
 
-        Raises `CallLimitError`, `RecordingRefused` or `CaptureFullError`.
+        Raises `NoRoomError`, `RecordingRefused` or `CaptureFullError`.
         """
         earlier = self._running.get(invitation.call_uuid)
         if earlier is not None and earlier.over:

@@ -113,10 +113,12 @@ class MpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[limits]``: above `calls` at a time an INVITE gets 503; 0: as many as descriptors allow.
 
+    So it does while the spool's disk has less than `reserved_bytes` free.
     `grace` is how long a stop waits for calls and deliveries, in seconds.
     """
 
     calls: Annotated[int, msgspec.Meta(ge=0)] = 0
+    reserved_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 * 1024**2
     grace: Seconds = 20.0
 
 

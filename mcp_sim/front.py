@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from mcp_sim.addresses import Addresses
-from mcp_sim.calls import Calls, RecordingFacts
+from mcp_sim.calls import ROOM_CAUSES, Calls, RecordingFacts
 from mcp_sim.capture_fleet import CaptureFleet, capture_fleet
 from mcp_sim.config import McpSettings
 from mcp_sim.control import ControlApi
@@ -18,6 +18,7 @@ from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook
 from mcp_sim.reception import Reception
 from mcp_sim.recipients import CAUSES
+from mcp_sim.recording.spool.space import SpoolSpace
 from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import AgentLimits, SipAgent
@@ -62,6 +63,7 @@ async def open_front(
             fleet,
             spool,
             limit=settings.limits.calls or max(1, fleet.legs // 2),
+            space=SpoolSpace(spool.root, settings.limits.reserved_bytes),
             on_captured=pipeline.captured,
         )
         fleet.tell_deaths(calls.capture_died)
@@ -85,7 +87,7 @@ def _assemble(
     spool: Spool,
 ) -> Front:
     registry = CollectorRegistry()
-    refusals = Refusals(registry, CAUSES)
+    refusals = Refusals(registry, (*CAUSES, *ROOM_CAUSES))
     reception = Reception(
         book=book, calls=calls, refusals=refusals, mpc=facts.mpc, host=addresses.media_host
     )

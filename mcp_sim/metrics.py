@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -99,6 +100,9 @@ class PlatformCollector(Collector):
         yield from self._render()
         yield from self._delivery()
         yield self._items()
+        with suppress(OSError):
+            free = self._calls.space.free_bytes
+            yield GaugeMetricFamily("reclab_mcp_spool_free_bytes", "Free space of the spool", free)
 
     def _skipped(self) -> Metric:
         text = "Unusable certificates that recordings were made without"

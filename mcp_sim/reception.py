@@ -14,7 +14,7 @@ from structlog.contextvars import bind_contextvars
 
 from mcp_sim.ca_files import CaFiles
 from mcp_sim.call import Call, CallOverError
-from mcp_sim.calls import CallLimitError, Calls
+from mcp_sim.calls import Calls, NoRoomError
 from mcp_sim.config import MpcSettings
 from mcp_sim.conversation import Conversation
 from mcp_sim.invitation import Invitation, UnknownBody, read_invitation
@@ -104,8 +104,8 @@ class Reception:
             return self._calls.begin(invitation, profile, recipients)
         except RecordingRefused as error:
             raise CallNotTaken(403, error.cause, str(error)) from None
-        except CallLimitError as error:
-            raise CallNotTaken(503, "limit", str(error)) from None
+        except NoRoomError as error:
+            raise CallNotTaken(503, error.cause, str(error)) from None
         except CaptureError as error:
             raise CallNotTaken(503, "capture", str(error)) from None
 

@@ -17,7 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -118,6 +118,11 @@ class LabUnderTest:
         command = [*RECLAB, *map(str, arguments), "--data", str(self.folder)]
         return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
+    def reclab_load(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run ``reclab load`` against this lab, which may refuse."""
+        command = [*RECLAB, "load", "--target", self.sip, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
     def load(self, *arguments: object) -> dict[str, Any]:
         """Run ``reclab load`` against this lab; return its report."""
         report = self.folder / f"load-{time.monotonic_ns()}.json"
@@ -131,9 +136,9 @@ class LabUnderTest:
 
 
 @contextmanager
-def lab_up(folder: Path, *options: str) -> Iterator[LabUnderTest]:
-    """Start ``reclab up`` in `folder` on free ports; end it in order."""
-    command = [*RECLAB, "up", "--data", str(folder), "--ephemeral", *options]
+def lab_up(folder: Path, *options: str, wrapper: Sequence[str] = ()) -> Iterator[LabUnderTest]:
+    """Start ``reclab up`` in `folder` on free ports, behind a `wrapper`; end it in order."""
+    command = [*wrapper, *RECLAB, "up", "--data", str(folder), "--ephemeral", *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_until(

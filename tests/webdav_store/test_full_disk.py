@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import select
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 
-import pytest
-
+from tests.small_disk import small_disk
 from tests.webdav_store.conftest import StartStore, until
 from tests.webdav_store.store_process import read_answer, status_of
 
 SIZE = 4 * 1024 * 1024
-
-
-def small_disk(root: Path) -> list[str]:
-    """Return a command's beginning that runs it where `root` is a tmpfs of 4 MiB, or skip."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        pytest.skip("unshare is not installed")
-    alone = [unshare, "--map-root-user", "--mount"]
-    mount = f'mkdir -p "$0" && mount -t tmpfs -o size={SIZE} tmpfs "$0" && exec "$@"'
-    command = [*alone, "sh", "-c", mount, str(root)]
-    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no name space with a file system of its own can be made here")
-    return command
 
 
 def test_a_full_disk_answers_507_and_keeps_the_old_file(
@@ -34,7 +18,9 @@ def test_a_full_disk_answers_507_and_keeps_the_old_file(
 ) -> None:
     """Known beforehand or found out on the way: 507, the old file stays, space comes back."""
     root = tmp_path / "small"
-    store = start_store(root=root, wrapper=small_disk(root), more="[limits]\nreserved_bytes = 0")
+    store = start_store(
+        root=root, wrapper=small_disk(root, SIZE), more="[limits]\nreserved_bytes = 0"
+    )
     store.put("old.bin", b"o" * (SIZE // 4))
     declared = store.put("old.bin", b"n" * (2 * SIZE))
     assert (declared.status, declared.headers["content-type"]) == (507, "text/plain; charset=utf-8")

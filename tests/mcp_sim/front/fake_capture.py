@@ -23,6 +23,7 @@ from mcp_sim.recording.capture.options import CaptureOptions
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import Ended, Event, LegOpened, RecordingPlan, SealedBox
 from mcp_sim.recording.spool.folders import State
+from mcp_sim.recording.spool.space import SpoolSpace
 from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import SipAgent
@@ -152,7 +153,10 @@ async def front_desk(folder: Path, *, limit: int = 100) -> AsyncIterator[Desk]:
     captured: list[str] = []
     with Spool(folder / "spool") as spool:
         facts = RecordingFacts(Node(spool.root), mpc, keyring)
-        calls = Calls(facts, FakeFleet(capture), spool, limit=limit, on_captured=captured.append)
+        space = SpoolSpace(spool.root)
+        calls = Calls(
+            facts, FakeFleet(capture), spool, limit=limit, space=space, on_captured=captured.append
+        )
         refusals = Refusals(registry)
         reception = Reception(book=book, calls=calls, refusals=refusals, mpc=mpc, host="127.0.0.1")
         async with agent(reception.take) as sip:

@@ -15,6 +15,7 @@ from mcp_sim.recording.capture.client import (
     CaptureFullError,
 )
 from mcp_sim.recording.plan import Ended, LegsPlaced, ParametersChanged, Paused
+from mcp_sim.recording.spool.space import SpoolSpace
 from mcp_sim.sip import CallRefused
 from tests.mcp_sim.front.callers import TWO, Caller, Placed, Stream, calling, hang_up, sdp
 from tests.mcp_sim.front.fake_capture import Desk, front_desk
@@ -255,3 +256,21 @@ async def test_end_while_a_call_waits_for_its_segment(desk: Desk, caller: Caller
 async def _let_go(desk: Desk, gate: asyncio.Event) -> None:
     await desk.reached("close_call")
     gate.set()
+
+
+async def test_full_spool_takes_no_new_call(desk: Desk, caller: Caller) -> None:
+    """503 with the reason while the disk is short; the running call's second party is taken."""
+    uuid = new_call_uuid()
+    placed = await caller.gir("conf-1", dn="7001", uuid=uuid)
+    desk.calls.space = SpoolSpace(desk.spool.root, 1 << 60)
+    with pytest.raises(CallRefused) as refused:
+        await caller.plain()
+    headers = dict(refused.value.headers)
+    assert (refused.value.code, headers["Retry-After"]) == (503, "5")
+    assert "less than the" in refused.value.cause
+    assert desk.refusals.newest[0].cause == "spool-full"
+    second = await caller.gir("conf-1", dn="7002", uuid=uuid)
+    desk.calls.space = SpoolSpace(desk.spool.root)
+    third = await caller.plain()
+    for one in (placed, second, third):
+        await hang_up(one)

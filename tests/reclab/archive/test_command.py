@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from aiohttp import web
 from reclab.archive.command import archive
 from service_shell.settings import SettingsError
 from tests.reclab.archive.archive_lab import ArchiveLab
+from tests.small_disk import small_disk
 
 
 def stop_behind(lab: ArchiveLab, count: int, *, within: bool) -> asyncio.Event:
@@ -133,24 +133,18 @@ async def test_damage_is_exit_code_1(lab: ArchiveLab) -> None:
     assert (report.recordings, report.archived.media_files) == (1, 3)
 
 
-def small_disk(folder: Path) -> list[str]:
-    """Return a command's beginning that runs it where `folder` is a tmpfs of 2 MiB, or skip."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        pytest.skip("unshare is not installed")
-    mount = 'mkdir -p "$0" && mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'
-    command = [unshare, "--map-root-user", "--mount", "sh", "-c", mount, str(folder)]
-    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no name space with a file system of its own can be made here")
-    return command
-
-
 async def test_a_full_disk_is_one_sentence(lab: ArchiveLab, tmp_path: Path) -> None:
     """When the disk is full the command says so in a sentence, and ends with exit code 1."""
     await lab.make(4, size=800_000)
     password = tmp_path / "password"
     password.write_text("operator-secret")
-    command = [*small_disk(tmp_path / "small"), sys.executable, "-m", "reclab", "archive"]
+    command = [
+        *small_disk(tmp_path / "small", 2 * 1024**2),
+        sys.executable,
+        "-m",
+        "reclab",
+        "archive",
+    ]
     command += ["--out", f"{tmp_path}/small/out", "--url", lab.url]
     command += ["--password-file", str(password)]
     done = await asyncio.to_thread(
