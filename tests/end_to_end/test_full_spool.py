@@ -1,4 +1,4 @@
-"""The spool's disk fills up: new calls are refused, running ones are kept, and it heals by itself."""
+"""The spool's disk fills up: new calls are refused, running ones kept, and it heals by itself."""
 
 from __future__ import annotations
 
