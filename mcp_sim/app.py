@@ -26,6 +26,7 @@ from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook, ProfileFeed
 from mcp_sim.recording.delivery.backoff import Backoff
 from mcp_sim.recording.delivery.delivery import Delivery
+from mcp_sim.recording.delivery.traffic import CircuitRule
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
 from mcp_sim.recording.render.pool import RenderPool
 from mcp_sim.recording.spool.spool import Spool, SpoolError
@@ -136,7 +137,7 @@ async def _rendering(
 ) -> AsyncIterator[Pipeline]:
     """Render and deliver, first of all what an earlier process left."""
     workers = settings.spool.render_workers
-    delivery = _delivery(settings.delivery, facts.keyring, spool, book, http)
+    delivery = open_delivery(settings.delivery, facts.keyring, spool, book, http)
     async with RenderPool(
         spool, facts.keyring, workers=workers, log_settings=settings.log
     ) as renders:
@@ -145,19 +146,26 @@ async def _rendering(
             yield pipeline
 
 
-def _delivery(
+def open_delivery(
     chosen: DeliverySettings,
     keyring: SpoolKeyring,
     spool: Spool,
     book: ProfileBook,
     http: aiohttp.ClientSession,
 ) -> Delivery:
-    return Delivery(
+    """Return the delivery, with the credentials of `book`, which it follows."""
+    delivery = Delivery(
         spool,
         http,
         Destinations(book, keyring).credentials,
         keyring=keyring,
         concurrency=chosen.concurrency,
         backoff=Backoff(first=chosen.first_retry, longest=chosen.longest_retry),
+        circuits=CircuitRule(
+            failures=chosen.circuit_failures,
+            pause=Backoff(first=chosen.circuit_pause, longest=chosen.longest_circuit_pause),
+        ),
         timeout=chosen.timeout,
     )
+    book.follow(delivery.credentials_changed)
+    return delivery

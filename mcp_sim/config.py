@@ -70,12 +70,18 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[delivery]``: uploads at a time, and how long to wait between tries, in seconds."""
+    """``[delivery]``: uploads at a time, and how long to wait between tries, in seconds.
+
+    After `circuit_failures` in a row a destination gets one probe after each pause, no more.
+    """
 
     concurrency: Count = 8
     first_retry: Seconds = 1.0
     longest_retry: Seconds = 300.0
     timeout: Seconds = 30.0
+    circuit_failures: Count = 5
+    circuit_pause: Seconds = 5.0
+    longest_circuit_pause: Seconds = 30.0
 
 
 class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

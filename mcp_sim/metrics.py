@@ -60,6 +60,7 @@ _DELIVERY_COUNTERS: tuple[tuple[str, str, Callable[[DeliveryStats], float]], ...
     ("bytes", "Bytes of recordings delivered", lambda s: s.delivered_bytes),
     ("retries", "Tries that failed and will be repeated", lambda s: s.retries),
     ("failed", "Recordings that cannot be delivered", lambda s: s.failed),
+    ("conflicts", "Of these: another object or recording was there", lambda s: s.conflicts),
 )
 
 
@@ -141,6 +142,11 @@ class PlatformCollector(Collector):
             yield CounterMetricFamily(f"reclab_mcp_delivery_{name}", text, read(stats))
         waiting = stats.waiting + stats.running
         yield GaugeMetricFamily("reclab_mcp_delivering", "Deliveries waiting or run", waiting)
+        text = "1 while nothing but probes goes there"
+        family = GaugeMetricFamily("reclab_mcp_destination_open", text, labels=["destination"])
+        for destination, is_open in stats.destinations.items():
+            family.add_metric([destination], float(is_open))
+        yield family
 
     def _items(self) -> Metric:
         family = GaugeMetricFamily(

@@ -8,6 +8,7 @@ the copy lets a platform start while the processor is down.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -42,6 +43,7 @@ class ProfileBook:
     def __init__(self) -> None:
         self.version = -1
         self._profiles: tuple[IvrProfile, ...] = ()
+        self._followers: list[Callable[[], None]] = []
 
     @property
     def loaded(self) -> bool:
@@ -55,6 +57,12 @@ class ProfileBook:
         for profile in self._profiles:
             for fault in unreadable_certificates(profile):
                 _log.warning("A profile's certificate was unreadable", fault=fault)
+        for follower in self._followers:
+            follower()
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Let `follower` be called after each edition that is put in force."""
+        self._followers.append(follower)
 
     def choose(
         self, *, dbid: int | None, geo_location: str | None, tenant_dbid: int | None = None

@@ -15,15 +15,19 @@ from mcp_sim.recording.delivery.errors import (
     ConflictError,
     DeliveryError,
     DestinationError,
+    NotNowError,
 )
 from mcp_sim.recording.delivery.object_body import ObjectBody
 from mcp_sim.recording.delivery.processor_client import ProcessorClient
 from mcp_sim.recording.delivery.store_client import PutOutcome, StoreClient
+from mcp_sim.recording.delivery.traffic import Stage
 from mcp_sim.recording.spool.item import Progress, SpoolItem
 
 
 class DeliveryAttempt:
-    """One try. `unconfirmed` and `stored` say afterwards how far it came, even when it failed."""
+    """One try. `unconfirmed`, `stored` and `stage` say afterwards how far it came, even when it
+    failed.
+    """
 
     def __init__(
         self,
@@ -43,15 +47,18 @@ class DeliveryAttempt:
         self._note_unconfirmed = note_unconfirmed
         self.unconfirmed = progress.unconfirmed
         self.stored = progress.stored
+        self.stage = Stage.NONE
 
     async def run(self, metadata: bytes) -> None:
         """Store the object, verify it, post the metadata. Raises `DeliveryError` or `OSError`."""
+        self.stage = Stage.STORE
         if self.stored:
             # Since the last try the store may have lost it, and our copy goes after the post.
             self.stored = await self._store.still_has(self._item)
         if not self.stored:
             await self._bring()
             self.stored, self.unconfirmed = True, False
+        self.stage = Stage.PROCESSOR
         await self._processor.post(self._item.processor_url, metadata)
 
     async def _bring(self) -> None:
@@ -62,7 +69,7 @@ class DeliveryAttempt:
             await self._store.make_collection(self._item.storage_url)
             outcome = await self._put()
         if outcome is PutOutcome.NO_COLLECTION:
-            raise DestinationError(f"the store has no place for {self._item.object_url}")
+            raise NotNowError(f"the store has no place for {self._item.object_url}")
         if await self._store.holds(self._item):
             return
         if outcome is PutOutcome.EXISTS:

@@ -1,12 +1,13 @@
 """Delivery: takes what is ready in the spool to its store and its processor, until both have it.
 
 The disk is the queue: attempts, and when the next one is due, survive a restart. Memory holds no
-more than names and times.
+more than names, times, and what the last try of each failed with.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable
@@ -22,7 +23,11 @@ from mcp_sim.recording.delivery.item import (
     DeliveryCredentials,
     DeliveryStats,
     ItemDelivery,
+    Tried,
 )
+from mcp_sim.recording.delivery.route import read_route
+from mcp_sim.recording.delivery.traffic import CircuitRule, Ticket, Traffic
+from mcp_sim.recording.delivery.waiting import Waiting
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.spool.folders import State
 from mcp_sim.recording.spool.item import read_progress
@@ -47,11 +52,12 @@ class Delivery:
         keyring: SpoolKeyring,
         concurrency: int = 8,
         backoff: Backoff | None = None,
+        circuits: CircuitRule | None = None,
         timeout: float = 30.0,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`credentials` may raise `DeliveryError`. `timeout` is how long a destination may be
-        silent, `now` the wall clock in seconds.
+        silent, `now` the wall clock in seconds. Without `circuits` pauses are as `backoff` says.
         """
         self._spool = spool
         self._concurrency = concurrency
@@ -66,8 +72,11 @@ class Delivery:
             backoff=self._backoff,
             now=now,
         )
-        self._due: dict[str, float] = {}
+        self._traffic = Traffic(concurrency, circuits or CircuitRule(pause=self._backoff))
+        self._waiting: dict[str, Waiting] = {}
         self._running: set[str] = set()
+        self._credentials_changed = False
+        self._editions = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -75,13 +84,20 @@ class Delivery:
     def stats(self) -> DeliveryStats:
         """What was done since the start, and what waits."""
         stats = self._items.stats
-        stats.running, stats.waiting = len(self._running), len(self._due)
+        stats.running, stats.waiting = len(self._running), len(self._waiting)
+        stats.destinations = self._traffic.open
         return stats
 
     def wake(self) -> None:
         """Say that something became ready, or that the time has come."""
         self._idle.clear()
         self._wake.set()
+
+    def credentials_changed(self) -> None:
+        """Say that names or passwords may be others now: what they can help is tried at once."""
+        self._credentials_changed = True
+        self._editions += 1
+        self.wake()
 
     async def drain(self, grace: float) -> bool:
         """Wait until nothing is due any more, at most `grace` seconds; return whether it is so."""
@@ -99,9 +115,11 @@ class Delivery:
             while True:
                 self._wake.clear()
                 await self._scan()
-                for item in self._startable():
-                    self._running.add(item)
-                    group.create_task(self._deliver(item), name=f"deliver {item}")
+                await self._reconsider()
+                for name, item, ticket in self._startable():
+                    self._running.add(name)
+                    task = self._deliver(name, item, ticket)
+                    group.create_task(task, name=f"deliver {name}")
                 if not self._running and not self._wake.is_set():
                     self._idle.set()
                 await self._sleep()
@@ -110,50 +128,102 @@ class Delivery:
         """Learn of the items on disk: new ones are due when their progress says so."""
         try:
             names = await asyncio.to_thread(self._spool.items, State.READY)
-            new = [name for name in names if name not in self._due and name not in self._running]
-            self._due |= await asyncio.to_thread(self._read_due, new)
+            known = self._waiting.keys() | self._running
+            new = [name for name in names if name not in known]
+            found = await asyncio.to_thread(self._read, new)
+            for item in found.values():
+                self._traffic.expect(item.route, self._now())
+            self._waiting |= found
         except OSError as error:
             _log.error("The spool was not readable", reason=os.strerror(error.errno or 0).lower())
 
-    def _read_due(self, names: list[str]) -> dict[str, float]:
+    def _read(self, names: list[str]) -> dict[str, Waiting]:
         # A clock that was set back must not make an item wait longer than it ever would.
         latest = self._now() + self._backoff.longest
         folders = {name: self._spool.folder(name, State.READY) for name in names}
+        progress = {name: read_progress(folder) for name, folder in folders.items()}
         return {
-            name: min(read_progress(folder).next_try, latest) for name, folder in folders.items()
+            name: Waiting(
+                min(progress[name].next_try, latest), read_route(folder), progress[name].refused
+            )
+            for name, folder in folders.items()
         }
 
-    def _startable(self) -> list[str]:
+    async def _reconsider(self) -> None:
+        """After a change of credentials: what failed with others is due, its destinations are
+        probed.
+        """
+        if not self._credentials_changed:
+            return
+        self._credentials_changed = False
+        now = self._now()
+        for name, item in list(self._waiting.items()):
+            if item.tried is None and item.due <= now:
+                continue  # it will be tried with the new ones anyway
+            if item.changed_by(await self._items.credentials(name)):
+                item.due = min(item.due, now)
+                for origin in {item.blamed} - {""} if item.tried else item.route.origins:
+                    self._traffic.probe_at_once(origin)
+
+    def _startable(self) -> list[tuple[str, Waiting, Ticket]]:
         """Take the items that are due, the longest waiting first, as many as may run."""
         now = self._now()
-        due = sorted((at, name) for name, at in self._due.items() if at <= now)
-        chosen = [name for _, name in due[: max(0, self._concurrency - len(self._running))]]
-        for name in chosen:
-            del self._due[name]
+        due = sorted((item.due, name) for name, item in self._waiting.items() if item.due <= now)
+        free = self._concurrency - len(self._running)
+        chosen: list[tuple[str, Waiting, Ticket]] = []
+        for _, name in due:
+            if len(chosen) >= free:
+                break
+            route = self._waiting[name].route
+            if self._traffic.earliest(route, now) <= now:
+                chosen.append((name, self._waiting.pop(name), self._traffic.begin(route, now)))
         return chosen
 
     async def _sleep(self) -> None:
-        """Sleep until the next item is due, a place is free, or `wake`."""
+        """Sleep until the next item may start, a place is free, or `wake`."""
         wait = _LONGEST_WAIT
         if len(self._running) < self._concurrency:
-            wait = min(wait, min(self._due.values(), default=self._now() + wait) - self._now())
+            now = self._now()
+            open_at = {
+                route: self._traffic.earliest(route, now)
+                for route in {item.route for item in self._waiting.values()}
+            }
+            next_start = min(
+                (max(item.due, open_at[item.route]) for item in self._waiting.values()),
+                default=math.inf,
+            )
+            wait = min(wait, next_start - now)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, wait)):
                 await self._wake.wait()
 
-    async def _deliver(self, name: str) -> None:
+    async def _deliver(self, name: str, item: Waiting, ticket: Ticket) -> None:
         """Try one item; whatever happens to it, the others go on."""
+        tried, edition = Tried(), self._editions
+        item.due = self._now() + self._backoff.longest
         try:
-            next_try = await self._items.try_once(name)
-            if next_try is not None:
-                self._due[name] = next_try
+            tried = await self._items.try_once(name)
+            if tried.next_try is not None:
+                item.due, item.tried = tried.next_try, tried
+                self._waiting[name] = item
         except OSError as error:
             reason = os.strerror(error.errno or 0).lower()
             _log.error("The spool did not serve an item", item=name, reason=reason)
-            self._due[name] = self._now() + self._backoff.longest
+            self._waiting[name] = item
         except Exception:  # noqa: BLE001 - no surprise with one item may end delivery as a whole
             _log.exception("A delivery ended by a fault of this program", item=name)
-            self._due[name] = self._now() + self._backoff.longest
+            self._waiting[name] = item
         finally:
             self._running.discard(name)
+            self._settle(ticket, tried)
+            # What this try failed with may have been changed while it ran.
+            self._credentials_changed |= edition != self._editions
             self._wake.set()
+
+    def _settle(self, ticket: Ticket, tried: Tried) -> None:
+        """Give the slot back; what waited for a destination that works again is due."""
+        now = self._now()
+        for origin in self._traffic.end(ticket, now, tried.stage, tried.error):
+            for item in self._waiting.values():
+                if item.helped_by(origin, tried):
+                    item.due = min(item.due, now)

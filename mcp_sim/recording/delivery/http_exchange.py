@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 
@@ -15,6 +16,8 @@ from mcp_sim.recording.spool.public_url import public_url
 _CONNECT_SECONDS = 10.0
 _SLOWEST_BYTES_PER_SECOND = 100_000
 _LONGEST_RETRY_AFTER = 3600.0
+# The statuses below 500 that the next item would get as well.
+_ANY_REQUEST = (401, 403, 407, 408, 425, 429)
 
 
 class Exchange:
@@ -77,7 +80,22 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno or 0).lower() if known else error.strerror or "no connection"
 
 
+def about_destination(status: int) -> bool:
+    """Return whether a status that is no success speaks of the destination, not of one name."""
+    return not 400 <= status < 500 or status in _ANY_REQUEST
+
+
 def retry_after(answer: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for (RFC 9110 §10.2.3), at most an hour."""
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() else None
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110 §10.2.3), at most an hour.
+
+    A date counts from the answer's own ``Date``: the two clocks need not agree.
+    """
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_RETRY_AFTER)
+    try:
+        then, now = (parsedate_to_datetime(at) for at in (text, answer.headers.get("Date", "")))
+        seconds = (then - now).total_seconds()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)

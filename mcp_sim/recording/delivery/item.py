@@ -16,11 +16,17 @@ import structlog
 
 from mcp_sim.recording.delivery.attempt import DeliveryAttempt
 from mcp_sim.recording.delivery.backoff import Backoff
-from mcp_sim.recording.delivery.errors import BrokenItemError, DeliveryError
+from mcp_sim.recording.delivery.errors import (
+    BrokenItemError,
+    ConflictError,
+    DeliveryError,
+    SignInRefusedError,
+)
 from mcp_sim.recording.delivery.http_exchange import Exchange
 from mcp_sim.recording.delivery.object_body import ObjectBody
 from mcp_sim.recording.delivery.processor_client import ProcessorClient
 from mcp_sim.recording.delivery.store_client import StoreClient
+from mcp_sim.recording.delivery.traffic import Stage
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
 from mcp_sim.recording.spool.folders import State
 from mcp_sim.recording.spool.item import (
@@ -52,7 +58,9 @@ CredentialsOf: TypeAlias = Callable[[SpoolItem], Awaitable[DeliveryCredentials]]
 
 
 class DeliveryStats(msgspec.Struct):
-    """Counted since the start; `waiting` and `running` are now. `fault` is the last one's text."""
+    """Counted since the start; `waiting`, `running` and `destinations` (by origin, whether the
+    circuit is open) are now. `fault` is the last one's text.
+    """
 
     waiting: int = 0
     running: int = 0
@@ -60,7 +68,21 @@ class DeliveryStats(msgspec.Struct):
     delivered_bytes: int = 0
     retries: int = 0
     failed: int = 0
+    conflicts: int = 0
+    destinations: dict[str, bool] = {}
     fault: str = ""
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """How a try ended: at which `stage`, by which `error`, with which credentials.
+
+    `next_try`: None when there is nothing more to be done.
+    """
+
+    next_try: float | None = None
+    stage: Stage = Stage.NONE
+    error: DeliveryError | None = None
+    credentials: DeliveryCredentials | None = None
 
 
 class ItemDelivery:
@@ -86,36 +108,49 @@ class ItemDelivery:
         self._now = now
         self.stats = DeliveryStats()
 
-    async def try_once(self, name: str) -> float | None:
-        """Try an item; return when to try again, None when there is nothing more to be done.
+    async def credentials(self, name: str) -> DeliveryCredentials | None:
+        """Return what an item would be tried with now; None where nobody can tell."""
+        try:
+            item = await asyncio.to_thread(read_item, self._spool.folder(name, State.READY))
+            return await self._credentials(item)
+        except (ItemError, DeliveryError, OSError):
+            return None
+        except Exception:  # noqa: BLE001 - no surprise with one item may end delivery as a whole
+            _log.exception("Credentials were not found by a fault of this program", item=name)
+            return None
 
-        Raises `OSError` where the spool itself fails.
-        """
+    async def try_once(self, name: str) -> Tried:
+        """Try an item. Raises `OSError` where the spool itself fails."""
         if await asyncio.to_thread(self._spool.state_of, name) is not State.READY:
-            return None  # it was delivered while somebody listed what is ready
+            return Tried()  # it was delivered while somebody listed what is ready
         folder = self._spool.folder(name, State.READY)
         progress = await asyncio.to_thread(read_progress, folder)
         attempt: DeliveryAttempt | None = None
+        credentials: DeliveryCredentials | None = None
         try:
             item = await asyncio.to_thread(read_item, folder)
-            attempt = await self._prepare(folder, item, progress)
+            credentials = await self._credentials(item)
+            attempt = self._prepare(folder, item, progress, credentials)
             await attempt.run(await asyncio.to_thread(whole_body, item, self._keyring))
         except (ItemError, KeyringError) as error:
             await self._give_up(name, BrokenItemError(str(error)))
-            return None
+            return Tried()
         except DeliveryError as error:
+            stage, next_try = attempt.stage if attempt else Stage.NONE, None
             if error.temporary:
-                return await self._postpone(name, _after(progress, attempt), error)
-            await self._give_up(name, error)
-            return None
+                next_try = await self._postpone(name, _after(progress, attempt), error)
+            else:
+                await self._give_up(name, error)
+            return Tried(next_try, stage, error, credentials)
         await asyncio.to_thread(self._spool.finish, name)
         self.stats.delivered += 1
         self.stats.delivered_bytes += item.size
         _log_delivered(name, item, progress)
-        return None
+        return Tried(None, attempt.stage, None, credentials)
 
-    async def _prepare(self, folder: Path, item: SpoolItem, progress: Progress) -> DeliveryAttempt:
-        credentials = await self._credentials(item)
+    def _prepare(
+        self, folder: Path, item: SpoolItem, progress: Progress, credentials: DeliveryCredentials
+    ) -> DeliveryAttempt:
         unconfirmed = msgspec.structs.replace(progress, unconfirmed=True)
         return DeliveryAttempt(
             item,
@@ -128,7 +163,12 @@ class ItemDelivery:
 
     async def _postpone(self, name: str, progress: Progress, error: DeliveryError) -> float:
         delay = max(self._backoff.delay(progress.tries), error.retry_after or 0.0)
-        updated = msgspec.structs.replace(progress, next_try=self._now() + delay, fault=str(error))
+        updated = msgspec.structs.replace(
+            progress,
+            next_try=self._now() + delay,
+            fault=str(error),
+            refused=isinstance(error, SignInRefusedError),
+        )
         folder = self._spool.folder(name, State.READY)
         await asyncio.to_thread(write_progress, folder, updated)
         self.stats.retries += 1
@@ -140,6 +180,7 @@ class ItemDelivery:
     async def _give_up(self, name: str, error: DeliveryError) -> None:
         await asyncio.to_thread(self._spool.fail, name, str(error))
         self.stats.failed += 1
+        self.stats.conflicts += isinstance(error, ConflictError)
         self.stats.fault = str(error)
         _log.error("A recording was put aside", item=name, reason=str(error))
 

@@ -12,10 +12,11 @@ import msgspec
 from mcp_sim.recording.delivery.errors import (
     ConflictError,
     DestinationError,
+    NotNowError,
     RefusedError,
     SignInRefusedError,
 )
-from mcp_sim.recording.delivery.http_exchange import Exchange, retry_after
+from mcp_sim.recording.delivery.http_exchange import Exchange, about_destination, retry_after
 from service_shell.accounts import basic_header
 
 _ANSWER_LIMIT = 1 << 16
@@ -55,10 +56,13 @@ class ProcessorClient:
         if answer.status in (401, 403):
             raise SignInRefusedError(f"{text} (the sign-in was refused)")
         if answer.status == 409:
-            raise ConflictError(text)
+            raise ConflictError(f"{text} (it has another recording of that id)")
         if answer.status in _NEVER:
             raise RefusedError(text)
-        raise DestinationError(text, retry_after=retry_after(answer))
+        if 300 <= answer.status < 400:
+            text += " (another address is not followed)"
+        kind = DestinationError if about_destination(answer.status) else NotNowError
+        raise kind(text, retry_after=retry_after(answer))
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

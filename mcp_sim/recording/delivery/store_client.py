@@ -14,10 +14,11 @@ import aiohttp
 from mcp_sim.recording.delivery.errors import (
     DeliveryError,
     DestinationError,
+    NotNowError,
     RefusedError,
     SignInRefusedError,
 )
-from mcp_sim.recording.delivery.http_exchange import Exchange, retry_after
+from mcp_sim.recording.delivery.http_exchange import Exchange, about_destination, retry_after
 from mcp_sim.recording.spool.item import SpoolItem
 from service_shell.accounts import basic_header
 
@@ -33,6 +34,7 @@ _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 _WANT_DIGEST = {"Want-Repr-Digest": "sha-256=10"}
 _DEEPEST_COLLECTION = 8
 _CHUNK = 1 << 18
+_FULL_SECONDS = 60.0
 
 
 class PutOutcome(Enum):
@@ -72,7 +74,8 @@ class StoreClient:
                 return PutOutcome.EXISTS
             if answer.status in _NO_COLLECTION:
                 return PutOutcome.NO_COLLECTION
-            raise self._fault(answer, "PUT", changes=answer.status not in _UNTOUCHED)
+            touched = answer.status not in _UNTOUCHED and not 300 <= answer.status < 400
+            raise self._fault(answer, "PUT", changes=touched)
 
     async def make_collection(self, url: str, depth: int = _DEEPEST_COLLECTION) -> None:
         """Make a collection and those above it. One that exists is as good."""
@@ -140,11 +143,16 @@ class StoreClient:
         said = f"{self._exchange.name} answered {answer.status} to {method} {answer.url}"
         if answer.status in (401, 403):
             return SignInRefusedError(f"{said}: the sign-in was refused")
-        if answer.status == 507:
-            return DestinationError(f"{said}: it is full", retry_after=retry_after(answer))
         if answer.status in _NEVER:
             return RefusedError(said)
-        return DestinationError(said, unconfirmed=changes, retry_after=retry_after(answer))
+        pause = retry_after(answer)
+        if answer.status == 507:
+            # Room comes when somebody makes it.
+            said, pause = f"{said}: it is full", pause or _FULL_SECONDS
+        if 300 <= answer.status < 400:
+            said += ": another address is not followed"
+        kind = DestinationError if about_destination(answer.status) else NotNowError
+        return kind(said, unconfirmed=changes, retry_after=pause)
 
 
 def _base64(digest: str) -> str:

@@ -73,7 +73,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     `tries` have failed so far, the last one by `fault`; the next is due at `next_try` (Unix time,
     seconds). `unconfirmed`: a PUT of ours may have changed the store. `stored`: the store was seen
-    to hold the object.
+    to hold the object. `refused`: the last one failed by the sign-in.
     """
 
     tries: int = 0
@@ -81,6 +81,7 @@ class Progress(msgspec.Struct, frozen=True):
     unconfirmed: bool = False
     stored: bool = False
     fault: str = ""
+    refused: bool = False
 
 
 def split_secrets(media: MediaFile, keyring: SpoolKeyring) -> tuple[msgspec.Raw, SealedBox | None]:

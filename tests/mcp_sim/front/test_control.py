@@ -214,6 +214,8 @@ async def test_metrics(recorder: Recorder, control: Client, caller: Caller) -> N
     assert sample(found, "reclab_mcp_calls") == 0
     assert sample(found, "reclab_mcp_render_recordings_total") >= 1
     assert sample(found, "reclab_mcp_delivery_recordings_total") >= 1
+    assert sample(found, "reclab_mcp_delivery_conflicts_total") == 0
+    assert f'reclab_mcp_destination_open{{destination="{recorder.store.url}"}} 0.0' in found
 
 
 SKIPPED = "reclab_mcp_certificates_skipped_total"

@@ -13,6 +13,7 @@ import msgspec
 from mcp_sim.recording.delivery.backoff import Backoff
 from mcp_sim.recording.delivery.delivery import Delivery, DeliveryCredentials
 from mcp_sim.recording.delivery.item import CredentialsOf
+from mcp_sim.recording.delivery.traffic import CircuitRule
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.render.messages import RenderSettings
 from mcp_sim.recording.render.render import render
@@ -71,7 +72,7 @@ class Scene:
 
     @asynccontextmanager
     async def delivery(
-        self, *, patience: float = 10.0, concurrency: int = 4
+        self, *, patience: float = 10.0, concurrency: int = 4, failures: int = 5
     ) -> AsyncIterator[Delivery]:
         """Run a new delivery on the spool, as a process that was just started would."""
         async with aiohttp.ClientSession() as http:
@@ -82,6 +83,7 @@ class Scene:
                 keyring=self.keyring,
                 concurrency=concurrency,
                 backoff=Backoff(first=10, longest=100, jitter=0),
+                circuits=CircuitRule(failures, Backoff(first=5, longest=30, jitter=0)),
                 timeout=patience,
                 now=lambda: self.time,
             )

@@ -34,12 +34,17 @@ class FakeStore:
     """Objects by path. `script` is what the next PUTs meet, one word or status each:
 
     ``cut``: the object is kept, and the connection is lost; ``cut-before``: it is lost first;
-    ``spoil``: another object is kept; a number: that status, and nothing is kept.
+    ``spoil``: another object is kept; a number: that status, and nothing is kept; a pair: the same
+    with header fields; an `asyncio.Event`: the object is kept, the answer waits for it.
+    `upsets`: what the next request of a method meets before it is served: ``cut``, or a wait.
     """
 
     collections: set[str] = field(default_factory=lambda: {"/recordings"})
     objects: dict[str, bytes] = field(default_factory=dict)
-    script: deque[str | int] = field(default_factory=deque)
+    script: deque[str | int | tuple[int, dict[str, str]] | asyncio.Event] = field(
+        default_factory=deque
+    )
+    upsets: dict[str, str | asyncio.Event] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     digests: bool = True
     lengths: bool = True
@@ -57,8 +62,13 @@ class FakeStore:
         seen.body = await request.read()
         if request.headers.get("Authorization") != basic_header(*self.account):
             return web.Response(status=401)
+        upset = self.upsets.pop(request.method, None)
+        if isinstance(upset, asyncio.Event):
+            await upset.wait()
+        elif upset is not None:
+            return _lose(request)
         if request.method == "PUT":
-            return self._put(request, seen)
+            return await self._put(request, seen)
         if request.method == "MKCOL":
             return self._make_collection(request.path.rstrip("/"))
         content = self.objects.get(request.path)
@@ -66,8 +76,10 @@ class FakeStore:
             return web.Response(status=404)
         return self._content(request, content)
 
-    def _put(self, request: web.Request, seen: Request) -> web.StreamResponse:
+    async def _put(self, request: web.Request, seen: Request) -> web.StreamResponse:
         act = self.script.popleft() if self.script else "keep"
+        if isinstance(act, tuple):
+            return web.Response(status=act[0], headers=act[1])
         if isinstance(act, int):
             return web.Response(status=act, headers={"Retry-After": "7"} if act == 503 else {})
         if act == "cut-before":
@@ -78,6 +90,8 @@ class FakeStore:
             return web.Response(status=412)
         assert int(request.headers["Content-Length"]) == len(seen.body)
         self.objects[request.path] = b"spoilt" + seen.body[6:] if act == "spoil" else seen.body
+        if isinstance(act, asyncio.Event):
+            await act.wait()
         return _lose(request) if act == "cut" else web.Response(status=201)
 
     def _make_collection(self, path: str) -> web.Response:
@@ -167,3 +181,29 @@ async def silence() -> AsyncIterator[str]:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+
+@asynccontextmanager
+async def saying(answer: bytes, *, last: bool = False) -> AsyncIterator[str]:
+    """Give the URL of a server that answers each request with these bytes, whatever they are.
+
+    With `last` it closes then; else it keeps the connection open and says no more.
+    """
+    ended = asyncio.Event()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length or 0))
+            whole = not head.startswith(b"head ")
+            writer.write(answer if whole else answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+            await writer.drain()
+            if not last:
+                await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        yield f"http://{host}:{port}"
+        ended.set()
