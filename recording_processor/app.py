@@ -90,19 +90,24 @@ async def upstream_session() -> AsyncIterator[aiohttp.ClientSession]:
 @asynccontextmanager
 async def _open_catalogue(settings: ProcessorSettings) -> AsyncIterator[Catalogue]:
     limits, center = settings.limits, settings.contact_center
-    async with open_database(
-        Path(settings.catalogue),
-        readers=limits.readers,
-        waiting_limit=limits.writes_waiting,
-        read_seconds=limits.search_seconds,
-    ) as database:
-        yield await catalogue_of(
+    async with (
+        open_database(
+            Path(settings.catalogue),
+            readers=limits.readers,
+            waiting_limit=limits.writes_waiting,
+            read_seconds=limits.search_seconds,
+        ) as database,
+        catalogue_of(
             database,
             ccid=center.ccid,
             domain=center.domain,
             region=center.region,
             clock=lambda: time.time_ns() // 1_000_000,
-        )
+            posts_waiting=limits.writes_waiting,
+            posts_together=limits.posts_together,
+        ) as catalogue,
+    ):
+        yield catalogue
 
 
 def _read_provisions(file: Path) -> Provisions:

@@ -38,6 +38,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: Count = 100
     page_maximum: Count = 1000
     writes_waiting: Count = 256
+    posts_together: Count = 64
     readers: Count = 4
     plays: Count = 256
     long_polls: Count = 256

@@ -2,7 +2,8 @@
 
 For each number of concurrent two-leg PCMA calls: bring a fresh lab up, place calls so that arrivals
 equal departures, measure while it is steady, then count every packet against what was sent. Then
-play one large recording, whole and in parts, and decrypt it with `openssl` for comparison.
+play one large recording, whole and in parts, and decrypt it with `openssl` for comparison. Last,
+post metadata from many clients at once, with a transaction for each post and with shared ones.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.table import Table
 from reclab.bench.calibration import bare_receive_us
 from reclab.bench.level import Level, LevelResult, measure
 from reclab.bench.playback import PlaybackResult, measure_playback
+from reclab.bench.posting import PostingResult, measure_posting
 from service_shell.settings import SettingsError
 
 _LEVELS = (100, 300, 600)
@@ -34,6 +36,7 @@ def main() -> int:
     parser.add_argument("--hold", type=float, default=60.0, help="seconds that a call lasts")
     parser.add_argument("--steady", type=float, default=45.0, help="seconds that are measured")
     parser.add_argument("--play", type=int, default=100, help="megabytes to play; 0: do not")
+    parser.add_argument("--posts", type=int, default=400, help="posts in a turn; 0: do not")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     chosen = parser.parse_args()
     # The table does not fit into 80 columns, which is what a pipe is taken for.
@@ -55,6 +58,11 @@ def main() -> int:
         console.print(_playback_table(played))
         figures |= {"playback": played._asdict() | {"ratio": played.ratio}}
         good = good and played.ratio >= _SLOWEST
+    if chosen.posts:
+        with tempfile.TemporaryDirectory(prefix="reclab-bench-") as folder:
+            posted = asyncio.run(measure_posting(Path(folder), chosen.posts))
+        console.print(_posting_table(posted))
+        figures |= {"posts": [result._asdict() | {"ratio": result.ratio} for result in posted]}
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0 if good else 1
@@ -104,6 +112,22 @@ def _playback_table(played: PlaybackResult) -> Table:
     for start, seconds in played.first_byte.items():
         table.add_row(f"first byte from {start} %", "", f"{seconds * 1000:.0f} ms")
     table.add_row("memory", "", f"{played.memory_mib:.0f} MiB")
+    return table
+
+
+def _posting_table(posted: list[PostingResult]) -> Table:
+    table = Table(box=None, title="Posts of metadata", title_justify="left")
+    for heading in ("clients", "alone /s", "CPU ms", "shared /s", "CPU ms", "ratio"):
+        table.add_column(heading, justify="right")
+    for result in posted:
+        table.add_row(
+            str(result.clients),
+            f"{result.alone:,.0f}",
+            f"{result.alone_ms:.2f}",
+            f"{result.shared:,.0f}",
+            f"{result.shared_ms:.2f}",
+            f"{result.ratio:.2f}",
+        )
     return table
 
 

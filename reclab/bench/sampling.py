@@ -47,10 +47,10 @@ async def sample_recorder(lab: Lab) -> Sample:
     return Sample(
         at=at,
         packets=value["reclab_mcp_capture_packets_total"],
-        capture_cpu=value["reclab_mcp_capture_cpu_seconds_total"],
+        capture_cpu=value["reclab_mcp_capturecpu_seconds_total"],
         rendered_packets=value["reclab_mcp_render_packets_total"],
-        render_cpu=value["reclab_mcp_render_cpu_seconds_total"],
-        recorder_cpu=sum(_cpu_seconds(pid) for pid in processes),
+        render_cpu=value["reclab_mcp_rendercpu_seconds_total"],
+        recorder_cpu=sum(cpu_seconds(pid) for pid in processes),
         memory_mib=sum(peak_mib(pid) for pid in processes),
     )
 
@@ -126,7 +126,8 @@ def _parent(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used, in user and system mode."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
 

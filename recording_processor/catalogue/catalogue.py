@@ -7,15 +7,18 @@ Whatever a call that changes something has returned is durable. `clock` gives mi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
+from sqlalchemy import Connection
 
 from recording_format.ivr_profile import IvrProfile, Tenant
 from recording_processor.catalogue import envelopes, provisioned, reading
 from recording_processor.catalogue import filing as filing_sql
 from recording_processor.catalogue.database import Database
 from recording_processor.catalogue.envelopes import Need
+from recording_processor.catalogue.group_commit import GroupCommit, group_commit
 from recording_processor.catalogue.profiles import Profiles, ensure_profile
 from recording_processor.catalogue.reading import Page
 from recording_processor.catalogue.settings_groups import SettingsGroups
@@ -39,25 +42,29 @@ class Catalogue:
     """
 
     def __init__(
-        self, database: Database, *, identity: str, contact_center: int, clock: Callable[[], int]
+        self,
+        database: Database,
+        posts: GroupCommit,
+        *,
+        identity: str,
+        contact_center: int,
+        clock: Callable[[], int],
     ) -> None:
         self.database = database
+        self.posts = posts
         self.identity = identity
         self.profiles = Profiles(database, clock)
         self.groups = SettingsGroups(database, contact_center, clock)
         self._contact_center = contact_center
         self._clock = clock
 
-    async def file(self, filing: Filing) -> int:
-        """File a post; return how many of its media files were new. Raises `Conflict`, `Busy`."""
-        async with self.database.writing() as connection:
-            return await filing_sql.file_media(
-                connection,
-                filing,
-                contact_center=self._contact_center,
-                now=self._clock(),
-                new_play_id=lambda: str(uuid.uuid4()),
-            )
+    async def file(self, filing: Filing, size: int = 0) -> int:
+        """File a post of `size` bytes; return how many of its media files were new.
+
+        It shares a transaction with those that are posted at the same time. Raises `Conflict`,
+        `Busy`, `OutOfSpace`.
+        """
+        return await self.posts.file(filing, size)
 
     async def find(self, request: SearchRequest, *, tenants: Tenants) -> Page:
         """Return a page of the tenants' recordings. Raises `Busy`."""
@@ -137,13 +144,37 @@ class Catalogue:
         return Provisioned(tuple(new_tenants), tuple(new_profiles))
 
 
+@asynccontextmanager
 async def catalogue_of(
-    database: Database, *, ccid: str, domain: str, region: str, clock: Callable[[], int]
-) -> Catalogue:
-    """Return the catalogue of one contact centre, which is made when it is new."""
+    database: Database,
+    *,
+    ccid: str,
+    domain: str,
+    region: str,
+    clock: Callable[[], int],
+    posts_waiting: int = 256,
+    posts_together: int = 64,
+) -> AsyncIterator[Catalogue]:
+    """Open the catalogue of one contact centre, which is made when it is new.
+
+    At the end, posts that wait are filed first.
+    """
     async with database.writing() as connection:
         identity = await provisioned.ensure_identity(connection, str(uuid.uuid4()))
         number = await provisioned.ensure_contact_center(
             connection, ccid=ccid, domain=domain, region=region
         )
-    return Catalogue(database, identity=identity, contact_center=number, clock=clock)
+
+    def file(connection: Connection, filing: Filing) -> int:
+        return filing_sql.file_media(
+            connection,
+            filing,
+            contact_center=number,
+            now=clock(),
+            new_play_id=lambda: str(uuid.uuid4()),
+        )
+
+    async with group_commit(
+        database, file, waiting_limit=posts_waiting, posts=posts_together
+    ) as posts:
+        yield Catalogue(database, posts, identity=identity, contact_center=number, clock=clock)

@@ -7,25 +7,49 @@ have changed when it writes. How the file is opened is `opening`'s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from typing import Protocol, TypeVar
 
 import aiosqlite
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from recording_processor.errors import Busy, OutOfSpace, ProcessorError
+from recording_processor.errors import Busy, OutOfSpace
+
+Result = TypeVar("Result")
+
+
+class InThread(Protocol):
+    """Does blocking work in the writing thread, as one transaction that is durable at the end."""
+
+    def __call__(self, work: Callable[[Connection], Result]) -> Awaitable[Result]:
+        """Return what `work` returned, or raise what it raised with nothing changed."""
 
 
 class Database:
-    """The open catalogue. Make it with `opening.open_database`."""
+    """The open catalogue. Make it with `opening.open_database`.
+
+    `blocking` is a second way to write, for much at once: to go to the driver's thread and back for
+    every statement costs more than the statements. It belongs to `thread` alone.
+    """
 
     def __init__(
-        self, writer: AsyncEngine, readers: AsyncEngine, *, waiting_limit: int, read_seconds: float
+        self,
+        writer: AsyncEngine,
+        readers: AsyncEngine,
+        blocking: Engine,
+        thread: Executor,
+        *,
+        waiting_limit: int,
+        read_seconds: float,
     ) -> None:
         self._writer = writer
+        self._blocking = blocking
+        self._thread = thread
         self._readers = readers
         self._writing = asyncio.Lock()
         self._waiting = 0
@@ -46,15 +70,37 @@ class Database:
         """
         if self._waiting >= self._waiting_limit:
             raise Busy("the catalogue has too many changes waiting")
+        async with self._turn(), self._writer.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing_in_thread(self) -> AsyncIterator[InThread]:
+        """The turn to write, for transactions of blocking work; raises as `writing` does.
+
+        It is for one task that collects the work of many, so it is never refused for waiting.
+        """
+        async with self._turn():
+            yield self._in_thread
+
+    async def _in_thread(self, work: Callable[[Connection], Result]) -> Result:
+        def transaction() -> Result:
+            with self._blocking.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Be the only one who writes."""
         self._waiting += 1
         try:
-            async with self._writing, self._writer.begin() as connection:
-                yield connection
+            async with self._writing:
+                yield
         except OperationalError as error:
-            named = _named(error)
-            if named is None:
+            told = named(error)
+            if told is error:
                 raise
-            raise named from error
+            raise told from error
         finally:
             self._waiting -= 1
 
@@ -94,14 +140,14 @@ class Database:
             watch.cancel()
 
 
-def _named(error: OperationalError) -> ProcessorError | None:
-    """Return what a failed change means to the caller, or None where nobody can say."""
-    name = getattr(error.orig, "sqlite_errorname", "")
+def named(error: Exception) -> Exception:
+    """Return what a failed change means to the caller, or the error where nobody can say."""
+    name = getattr(error.orig, "sqlite_errorname", "") if isinstance(error, DBAPIError) else ""
     if name.startswith("SQLITE_BUSY"):
         return Busy("the catalogue is held by another program")
     if name == "SQLITE_FULL":
         return OutOfSpace("the catalogue's disk is full")
-    return None
+    return error
 
 
 async def answers(database: Database) -> bool:

@@ -1,7 +1,8 @@
 """Filing what was posted: every media file once, whoever posts it and however often.
 
 The same media id with the same content is success and changes nothing; with another content it is
-a conflict. The functions run inside one writing transaction, so nothing can come between.
+a conflict. The functions run inside one writing transaction, so nothing can come between. They
+block: they belong into the writing thread.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, RowMapping, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, RowMapping, insert, select, update
 
 from recording_processor.catalogue.tables import (
     media_files,
@@ -24,8 +24,8 @@ from recording_processor.errors import Conflict
 from recording_processor.recording import FiledMedia, Filing
 
 
-async def file_media(
-    connection: AsyncConnection,
+def file_media(
+    connection: Connection,
     filing: Filing,
     *,
     contact_center: int,
@@ -37,29 +37,27 @@ async def file_media(
     Raises `Conflict` when the catalogue holds something else under one of the ids; then nothing of
     the post may be kept.
     """
-    known = await _known(connection, filing, contact_center)
-    recording = await _recording(connection, filing, contact_center)
+    known = _known(connection, filing, contact_center)
+    recording = _recording(connection, filing, contact_center)
     number = None if recording is None else recording.number
     new = [media for media in filing.media_files if not _filed(media, known, number)]
     if not new:
         return 0
     if recording is None:
-        number = await _add_recording(connection, filing, contact_center, now)
+        number = _add_recording(connection, filing, contact_center, now)
     else:
-        await _widen_recording(connection, filing, recording)
+        _widen_recording(connection, filing, recording)
     for media in new:
         row = _media_row(media, contact_center, number, now, new_play_id())
-        result = await connection.execute(insert(media_files).values(row))
+        result = connection.execute(insert(media_files).values(row))
         assert result.inserted_primary_key is not None
-        await _add_details(connection, media, number, result.inserted_primary_key[0])
+        _add_details(connection, media, number, result.inserted_primary_key[0])
     return len(new)
 
 
-async def _known(
-    connection: AsyncConnection, filing: Filing, contact_center: int
-) -> Mapping[str, RowMapping]:
+def _known(connection: Connection, filing: Filing, contact_center: int) -> Mapping[str, RowMapping]:
     columns = media_files.c
-    found = await connection.execute(
+    found = connection.execute(
         select(columns.media_id, columns.recording, columns.sha256, columns.fingerprint).where(
             columns.contact_center == contact_center,
             columns.media_id.in_([media.media_id for media in filing.media_files]),
@@ -68,10 +66,8 @@ async def _known(
     return {row[columns.media_id]: row for row in found.mappings()}
 
 
-async def _recording(
-    connection: AsyncConnection, filing: Filing, contact_center: int
-) -> Row[Any] | None:
-    found = await connection.execute(
+def _recording(connection: Connection, filing: Filing, contact_center: int) -> Row[Any] | None:
+    found = connection.execute(
         select(recordings).where(
             recordings.c.contact_center == contact_center, recordings.c.id == filing.recording_id
         )
@@ -97,9 +93,7 @@ def _filed(media: FiledMedia, known: Mapping[str, RowMapping], recording: int | 
     return True
 
 
-async def _add_recording(
-    connection: AsyncConnection, filing: Filing, contact_center: int, now: int
-) -> int:
+def _add_recording(connection: Connection, filing: Filing, contact_center: int, now: int) -> int:
     row = {
         "contact_center": contact_center,
         "id": filing.recording_id,
@@ -110,20 +104,18 @@ async def _add_recording(
         "filed_at": now,
         **_parties(filing.caller, filing.dialed),
     }
-    result = await connection.execute(insert(recordings).values(row))
+    result = connection.execute(insert(recordings).values(row))
     assert result.inserted_primary_key is not None
     return int(result.inserted_primary_key[0])
 
 
-async def _widen_recording(
-    connection: AsyncConnection, filing: Filing, recording: Row[Any]
-) -> None:
+def _widen_recording(connection: Connection, filing: Filing, recording: Row[Any]) -> None:
     """Let the recording span the new media files too; what it knows of its parties stays."""
     if recording.tenant != filing.tenant:
         raise Conflict(f"recording {filing.recording_id} belongs to another tenant")
     starts = (media.started_at for media in filing.media_files)
     stops = (media.stopped_at for media in filing.media_files)
-    await connection.execute(
+    connection.execute(
         update(recordings)
         .where(recordings.c.number == recording.number)
         .values(
@@ -166,8 +158,8 @@ def _media_row(
     }
 
 
-async def _add_details(
-    connection: AsyncConnection, media: FiledMedia, recording: int | None, number: int
+def _add_details(
+    connection: Connection, media: FiledMedia, recording: int | None, number: int
 ) -> None:
     parameters = [
         {"media_file": number, "name": name, "value": value}
@@ -187,4 +179,4 @@ async def _add_details(
         (participations, parties),
     ):
         if rows:
-            await connection.execute(insert(table), rows)
+            connection.execute(insert(table), rows)

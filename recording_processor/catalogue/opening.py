@@ -10,15 +10,16 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -55,7 +56,18 @@ async def open_database(
         _engine(file, connections=readers, begin="BEGIN", query_only=True) as reading,
     ):
         await _migrate(writer, file)
-        yield Database(writer, reading, waiting_limit=waiting_limit, read_seconds=read_seconds)
+        with (
+            _blocking_engine(file) as blocking,
+            ThreadPoolExecutor(1, thread_name_prefix="catalogue") as thread,
+        ):
+            yield Database(
+                writer,
+                reading,
+                blocking,
+                thread,
+                waiting_limit=waiting_limit,
+                read_seconds=read_seconds,
+            )
 
 
 @asynccontextmanager
@@ -101,7 +113,34 @@ async def _engine(
         hide_parameters=True,
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
+    _prepare(engine.sync_engine, begin=begin, query_only=query_only)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def _blocking_engine(file: Path) -> Iterator[Engine]:
+    """Make the engine of the thread that writes much at once."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)),
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=5.0,
+        hide_parameters=True,
+    )
+    _prepare(engine, begin="BEGIN IMMEDIATE", query_only=False)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _prepare(engine: Engine, *, begin: str, query_only: bool) -> None:
+    """Let every connection of `engine` have our settings, and begin transactions our way."""
+
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         # The driver's own BEGIN comes too late, only before a change.
         connection.isolation_level = None
@@ -110,14 +149,9 @@ async def _engine(
             cursor.execute(pragma)
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
-
-    try:
-        yield engine
-    finally:
-        await engine.dispose()
 
 
 async def _migrate(writer: AsyncEngine, file: Path) -> None:

@@ -55,6 +55,8 @@ def make_application(
     metrics.streams.labels("crypto_server").set_function(lambda: sounds.taken)
     metrics.long_polls.set_function(lambda: polls.taken)
     metrics.writes_waiting.set_function(lambda: catalogue.database.waiting)
+    metrics.posts_waiting.set_function(lambda: catalogue.posts.waiting)
+    catalogue.posts.watch = metrics.count_posts
     groups = (
         RecordingRoutes(catalogue, settings, metrics),
         PlaybackRoutes(catalogue, settings, storages, http, plays, metrics),

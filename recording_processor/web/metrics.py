@@ -58,11 +58,34 @@ class Metrics:
         self.streams = Gauge(
             f"{name}streams", "Streams open at the moment", ("upstream",), registry=self.registry
         )
+        self.posts_waiting = Gauge(
+            f"{name}posts_waiting",
+            "Metadata posts that are being filed or wait",
+            registry=self.registry,
+        )
+        self.transactions = Counter(
+            f"{name}post_transactions_total",
+            "Transactions of metadata posts by outcome: committed, failed",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.posts_together = Histogram(
+            f"{name}posts_together",
+            "Metadata posts that shared one committed transaction",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
+        )
         self.writes_waiting = Gauge(
             f"{name}writes_waiting",
             "Changes of the catalogue that run or wait",
             registry=self.registry,
         )
+
+    def count_posts(self, posts: int, committed: bool) -> None:
+        """Count one transaction of metadata posts."""
+        self.transactions.labels("committed" if committed else "failed").inc()
+        if committed:
+            self.posts_together.observe(posts)
 
     def middleware(self) -> Middleware:
         """Return the middleware that times every request by its route's pattern."""

@@ -53,7 +53,7 @@ class RecordingRoutes:
                 raise NotFound("there is no such tenant")
             if not account.every_tenant:
                 check_own_objects(filing)
-            new = await self._catalogue.file(filing)
+            new = await self._catalogue.file(filing, len(body))
         except MetadataError as error:
             self._metrics.filed.labels("refused").inc()
             raise BadParameter(str(error)) from None

@@ -1,4 +1,4 @@
-"""The benchmark of playback runs, and compares equal contents."""
+"""The benchmarks of playback and of posts run, and compare what is equal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ def test_benchmark_of_playback_runs(tmp_path: Path) -> None:
     """
     peer("openssl")
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "reclab.bench", "--calls", "--play", "3", "--json"]
+    command = [sys.executable, "-m", "reclab.bench", "--calls", "--play", "3"]
     done = subprocess.run(
-        [*command, str(figures)], capture_output=True, text=True, timeout=180, check=False
+        [*command, "--posts", "0", "--json", str(figures)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     assert done.returncode in (0, 1), done.stderr
     played = json.loads(figures.read_text())["playback"]
@@ -31,3 +35,18 @@ def test_benchmark_of_playback_runs(tmp_path: Path) -> None:
     assert set(played["first_byte"]) == {"0", "50", "99"}
     assert played["ratio"] == pytest.approx(played["openssl"] / played["crypto"])
     assert "levels" not in json.loads(figures.read_text())
+
+
+@pytest.mark.slow
+def test_benchmark_of_posts_runs(tmp_path: Path) -> None:
+    """A few posts are answered by both processors, at every number of clients."""
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "reclab.bench", "--calls", "--play", "0", "--posts", "5"]
+    done = subprocess.run(
+        [*command, "--json", str(figures)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(figures.read_text())
+    assert [result["clients"] for result in told["posts"]] == [1, 8, 64]
+    assert all(result["alone"] > 0 and result["shared"] > 0 for result in told["posts"])
+    assert set(told) == {"posts"}

@@ -37,10 +37,12 @@ def sign_in(role: str) -> dict[str, str]:
 async def open_catalogue(file: Path) -> AsyncIterator[Catalogue]:
     """Open a catalogue whose clock counts calls and whose one tenant is `Environment`."""
     ticks = itertools.count(1)
-    async with open_database(file) as database:
-        catalogue = await catalogue_of(
+    async with (
+        open_database(file) as database,
+        catalogue_of(
             database, ccid=CCID, domain=DOMAIN, region="1", clock=lambda: next(ticks)
-        )
+        ) as catalogue,
+    ):
         await catalogue.provision([Tenant(name="Environment", dbid=1)], [])
         yield catalogue
 

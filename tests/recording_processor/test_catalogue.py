@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import Connection, create_engine, func, select, text
 
 from recording_format.ivr_profile import Tenant
 from recording_processor.catalogue import opening, tables
@@ -31,6 +31,17 @@ async def count(database: Database, table: str) -> int:
         return (
             await connection.execute(select(func.count()).select_from(text(table)))
         ).scalar_one()
+
+
+async def allow_pages(database: Database, more: int) -> None:
+    """Let the catalogue's file grow by so many pages only, when posts are filed."""
+
+    def limit(connection: Connection) -> None:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        connection.execute(text(f"PRAGMA max_page_count = {pages + more}"))
+
+    async with database.writing_in_thread() as in_thread:
+        await in_thread(limit)
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -180,15 +191,17 @@ async def test_simultaneous_rivals_have_one_winner(catalogue: Catalogue) -> None
 
 async def test_writes_that_wait_are_bounded(tmp_path: Path) -> None:
     """Beyond the limit a change is refused with `Busy`; those before it all succeed."""
-    async with open_database(tmp_path / "catalogue.sqlite3", waiting_limit=10) as opened:
-        catalogue = await catalogue_of(
-            opened, ccid=CCID, domain=DOMAIN, region="1", clock=lambda: 0
-        )
+    async with (
+        open_database(tmp_path / "catalogue.sqlite3") as opened,
+        catalogue_of(
+            opened, ccid=CCID, domain=DOMAIN, region="1", clock=lambda: 0, posts_waiting=10
+        ) as catalogue,
+    ):
         filings = [read_post(post(media_file(f"CALL{n}"))) for n in range(15)]
         outcomes = await asyncio.gather(*map(catalogue.file, filings), return_exceptions=True)
         assert outcomes.count(1) == 10
         assert sum(isinstance(outcome, Busy) for outcome in outcomes) == 5
-        assert opened.waiting == 0
+        assert catalogue.posts.waiting == opened.waiting == 0
 
 
 async def test_a_read_that_takes_too_long_is_ended(tmp_path: Path) -> None:
@@ -204,9 +217,7 @@ async def test_a_read_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_named(catalogue: Catalogue) -> None:
     """When the catalogue cannot grow, the change is refused as such, and reading goes on."""
-    async with catalogue.database.writing() as connection:
-        pages = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
-        await connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+    await allow_pages(catalogue.database, 0)
     big = read_post(post(media_file("CALL1", odd="x" * 100_000)))
     with pytest.raises(OutOfSpace):
         await catalogue.file(big)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, MetaData, Table, Text, create_engine, insert, select
+from sqlalchemy import Column, Connection, MetaData, Table, Text, create_engine, insert, select
 
 from recording_processor.catalogue.catalogue import Catalogue
 from recording_processor.catalogue.filing import file_media
@@ -74,19 +74,22 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     numbers = random.Random(1).sample(range(ROWS), ROWS)
 
     async def fill() -> None:
-        # One transaction: a thousand commits wait a thousand times for the disk.
-        async with (
-            open_catalogue(file) as catalogue,
-            catalogue.database.writing() as connection,
-        ):
+        def fill_in(connection: Connection) -> None:
             for number in numbers:
-                await file_media(
+                file_media(
                     connection,
                     read_post(numbered(number)),
                     contact_center=1,
                     now=0,
                     new_play_id=lambda: str(uuid.uuid4()),
                 )
+
+        # One transaction: a thousand commits wait a thousand times for the disk.
+        async with (
+            open_catalogue(file) as catalogue,
+            catalogue.database.writing_in_thread() as in_thread,
+        ):
+            await in_thread(fill_in)
 
     asyncio.run(fill())
     return file

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
+import sqlite3
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -132,6 +134,56 @@ async def test_kill_9_under_load_loses_nothing_that_was_answered(tmp_path: Path)
                 recording = (await found.json())["recording"]
                 assert len(recording["mediaFiles"]) == 1
                 assert len(recording["eventHistory"]) == 4
+
+
+async def _poster(
+    names: Iterator[str],
+    session: aiohttp.ClientSession,
+    answered: list[str],
+    process: Process,
+    last: int,
+) -> None:
+    """Post recordings until the processor is gone; kill it when `last` have been answered."""
+    for name in names:
+        body = post(media_file(name))
+        try:
+            async with session.post(POST, data=body, headers=sign_in("mcp")) as answer:
+                assert answer.status == 200
+        except aiohttp.ClientError:
+            return
+        answered.append(name)
+        if len(answered) == last:
+            process.kill()
+
+
+async def test_kill_9_at_any_moment_keeps_what_was_answered(tmp_path: Path) -> None:
+    """Killed while 64 post at once, again and again: every answered post is there, whole."""
+    config, moments = configure(tmp_path), random.Random(4)
+    answered: list[str] = []
+    for round_number in range(3):
+        last = len(answered) + moments.randrange(1, 150)
+        async with running(config) as (process, session):
+            names = (f"R{round_number}-{number}" for number in range(10_000))
+            posters = (_poster(names, session, answered, process, last) for _ in range(64))
+            async with asyncio.timeout(30):
+                await asyncio.gather(*posters)
+        assert len(answered) >= last
+    # A last start finishes what was torn; then the file itself is asked.
+    async with running(config):
+        pass
+    connection = sqlite3.connect(tmp_path / "catalogue.sqlite3")
+    rows = connection.execute(
+        "SELECT recordings.id, count(DISTINCT media_files.number), count(participations.number)"
+        " FROM recordings LEFT JOIN media_files ON media_files.recording = recordings.number"
+        " LEFT JOIN participations ON participations.media_file = media_files.number GROUP BY 1"
+    ).fetchall()
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+    # What was not answered is there whole, or not at all.
+    assert {files for _, files, _ in rows} == {1}
+    assert {parties for _, _, parties in rows} == {2}
+    assert set(answered) <= {name for name, _, _ in rows}
 
 
 async def test_sigterm_ends_it_cleanly_and_soon(tmp_path: Path) -> None:

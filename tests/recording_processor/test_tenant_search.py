@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.dialects import sqlite
 
 from recording_processor.catalogue.catalogue import Catalogue
@@ -38,7 +38,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     numbers = random.Random(2).sample(range(ROWS), ROWS)
 
     async def fill() -> None:
-        async with open_catalogue(file) as catalogue, catalogue.database.writing() as connection:
+        def fill_in(connection: Connection) -> None:
             for number in numbers:
                 moment = f"2026-01-02T{number // 5 // 60:02d}:{number // 5 % 60:02d}"
                 body = media_file(
@@ -48,13 +48,19 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     stop=f"{moment}:30Z",
                     parameters={"ani": f"+1617{number % 4}"},
                 )
-                await file_media(
+                file_media(
                     connection,
                     read_post(post(body)),
                     contact_center=1,
                     now=0,
                     new_play_id=lambda: str(uuid.uuid4()),
                 )
+
+        async with (
+            open_catalogue(file) as catalogue,
+            catalogue.database.writing_in_thread() as in_thread,
+        ):
+            await in_thread(fill_in)
 
     asyncio.run(fill())
     return file
