@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PACKAGES := recording_format service_shell mcp_sim webdav_store recording_processor crypto_server reclab tests
 DEMO := --calls 8 --seconds 6
 
-.PHONY: demo test check format archive-2000 bench clean
+.PHONY: demo test check format archive-2000 bench fuzz clean
 
 # At a terminal the demo stays up until Ctrl-C; in a script it ends and says whether all was well.
 demo: $(STAMP)
@@ -32,6 +32,11 @@ archive-2000: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m reclab.bench $(BENCH)
+
+# A million damaged messages for every parser: about two minutes. FUZZ="--count 100000 --seed 7
+# --parser sip" asks for others, FUZZ="--file fuzz-failures/…" tries one again that was found.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

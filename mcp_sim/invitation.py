@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-import sipmessage
-
 from mcp_sim.sip import SipRequest
 from mcp_sim.sip.errors import BodyError
 from mcp_sim.sip.gir import CALL_UUID, GEO_LOCATION, PROFILE_DBID, GirCall
+from mcp_sim.sip.grammar import parse_address
 from mcp_sim.sip.multipart import CallBodies, split_body
 from mcp_sim.sip.offer_answer import AudioLine, usable_lines
 from mcp_sim.sip.sdp import SessionDescription
@@ -144,6 +143,6 @@ def _user(address: str | None) -> str:
     if address is None:
         return ""
     try:
-        return sipmessage.Address.parse(address).uri.user or ""
+        return parse_address(address).uri.user or ""
     except ValueError:
         return ""

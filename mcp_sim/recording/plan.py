@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from recording_format.errors import FileNameError
 from recording_format.names import MediaSerial
 
 MAX_LEGS = 256
@@ -143,6 +144,8 @@ Event: TypeAlias = (
 _encoder = msgspec.msgpack.Encoder()
 _plan_decoder = msgspec.msgpack.Decoder(RecordingPlan)
 _event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+# The serial of a media id checks itself; nesting too deep is no fault of MessagePack's grammar.
+_UNREADABLE = (msgspec.MsgspecError, FileNameError, RecursionError, ValueError)
 
 
 def encode_plan(plan: RecordingPlan) -> bytes:
@@ -154,7 +157,7 @@ def decode_plan(data: bytes) -> RecordingPlan:
     """Read a plan; fields of later versions are ignored. Raises `PlanError`."""
     try:
         return _plan_decoder.decode(data)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except _UNREADABLE as error:
         raise PlanError(f"a recording plan cannot be read: {error}") from None
 
 
@@ -167,5 +170,5 @@ def decode_event(data: bytes) -> Event:
     """Read an event. Raises `PlanError`."""
     try:
         return _event_decoder.decode(data)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except _UNREADABLE as error:
         raise PlanError(f"a recording event cannot be read: {error}") from None

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import sipmessage
-
-from . import fields
+from . import fields, grammar
 from .hop import Hop, Route, TransportName, bare, is_numeric
 from .message import MAX_URI_CHARS, HeaderList, SipRequest, SipResponse
 from .outgoing import OutgoingRequest
@@ -151,8 +149,8 @@ def hop_of(uri: str, default: TransportName) -> Hop | None:
     if len(uri) > MAX_URI_CHARS:
         return None
     try:
-        parsed = sipmessage.URI.parse(uri)
-    except (ValueError, TypeError):
+        parsed = grammar.parse_uri(uri)
+    except ValueError:
         return None
     host = bare(parsed.host)
     if not is_numeric(host) or host in _NOWHERE:

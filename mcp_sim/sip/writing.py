@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-import sipmessage
-
-from . import fields
+from . import fields, grammar
 from .hop import Hop
 from .reasons import reason_phrase
 
 HeaderList = Sequence[tuple[str, str]]
 
 _ECHOED = ("via", "from", "to", "call-id", "cseq")
+_VERSION = re.compile(r"SIP/\d+\.\d+/")
 _COMPACT = {"v": "via", "f": "from", "t": "to", "i": "call-id"}
 
 
@@ -53,10 +52,10 @@ def refusal(head: bytes, source: Hop, code: int, sentence: str, to_tag: str) -> 
         return None
     echoed = _echoed(lines[1:100])
     vias = [value for name, value in echoed if name == "via"]
-    try:
-        sipmessage.Via.parse(fields.split_list(vias[0])[0])
-    except (IndexError, ValueError, TypeError):  # TypeError: a parameter named "self"
+    usable = [via for via in (*vias[:1], *map(_without_empty, vias[:1])) if _answerable(via)]
+    if not usable:
         return None
+    vias[0] = usable[0]
     headers = [("Via", value) for value in stamped_vias(vias, source)]
     for name in ("From", "To", "Call-ID", "CSeq"):
         found = [value for key, value in echoed if key == name.lower()][:1]
@@ -65,6 +64,24 @@ def refusal(head: bytes, source: Hop, code: int, sentence: str, to_tag: str) -> 
         headers += [(name, value) for value in found]
     headers.append(("Warning", f'399 reclab "{_quotable(sentence)}"'))
     return compose(f"SIP/2.0 {code} {reason_phrase(code)}", headers, b"")
+
+
+def _answerable(via: str) -> bool:
+    """Whether the first value of a Via can be read, be it of another version of SIP."""
+    try:
+        grammar.parse_via(_VERSION.sub("SIP/2.0/", fields.split_list(via)[0], count=1))
+    except (IndexError, ValueError):
+        return False
+    return True
+
+
+def _without_empty(via: str) -> str:
+    """A Via without its empty parameters and values (RFC 4475 §3.1.2.1)."""
+    values = (
+        ";".join(part for part in value.split(";") if part.strip())
+        for value in fields.split_list(via)
+    )
+    return ", ".join(value for value in values if value)
 
 
 def _echoed(lines: list[str]) -> list[tuple[str, str]]:

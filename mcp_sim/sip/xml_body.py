@@ -19,7 +19,7 @@ from defusedxml.sax import parseString  # type: ignore[import-untyped]  # has no
 
 from .errors import BodyError
 
-MAX_BYTES = 1 << 18
+MAX_BYTES = 1 << 16  # as much as the body of a message holds (`MessageLimits`)
 MAX_ELEMENTS = 5000
 MAX_DEPTH = 32
 
@@ -76,6 +76,7 @@ class _Builder(ContentHandler):
         self.root: Element | None = None
         self._what = what
         self._open: list[Element] = []
+        self._texts: list[list[str]] = []  # of the open ones: each line comes as a piece of its own
         self._count = 0
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802  # SAX's name
@@ -89,12 +90,13 @@ class _Builder(ContentHandler):
         else:
             self.root = element
         self._open.append(element)
+        self._texts.append([])
 
     def endElement(self, name: str) -> None:  # noqa: N802  # SAX's name
-        self._open.pop()
+        self._open.pop().text = "".join(self._texts.pop())
 
     def characters(self, content: str) -> None:
-        self._open[-1].text += content
+        self._texts[-1].append(content)
 
 
 def _local(name: str) -> str:

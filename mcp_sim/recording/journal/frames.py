@@ -148,7 +148,7 @@ def decode_preamble(data: bytes) -> tuple[Preamble, int]:
         raise EmptyJournalError("it ends within its preamble")
     try:
         return msgspec.msgpack.decode(data[start : start + size], type=Preamble), start + size
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, RecursionError, ValueError):
         raise JournalError("its preamble is damaged") from None
 
 

@@ -142,3 +142,10 @@ def test_id_is_not_a_parameter_to_be_said() -> None:
 def test_user_of_an_address(aor: str, user: str) -> None:
     """Numbers come out of sip: and tel: addresses alike."""
     assert address_user(aor) == user
+
+
+def test_caller_that_cannot_be_read_is_no_caller() -> None:
+    """A From with a parameter that is named "self" is an unknown caller, and no failure."""
+    request = invite()
+    request.headers.set("From", "<sip:+1@gw;self=1>;tag=a")
+    assert "ani" not in read_invitation(request).parameters
