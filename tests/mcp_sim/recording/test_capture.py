@@ -36,12 +36,15 @@ from mcp_sim.recording.plan import (
     Resumed,
     Started,
 )
+from mcp_sim.rtp.arrival import SLACK_NS
 from service_shell.log import LogSettings
 from tests.mcp_sim.recording.journals import RECIPIENTS, Workshop, a_plan
 
 QUIET = LogSettings(level="error")
 FAST = CaptureOptions(tick=0.02, flush=0.1)
 ID = "A" * 32
+# Seconds between an arrival and what is told of it: well above what the kernel's clock may be off.
+_CLEARLY = 5 * SLACK_NS / 1e9
 STARTED = Started(time.monotonic_ns(), 1_700_000_000_000_000_000)
 
 
@@ -140,9 +143,13 @@ async def test_paused_span_reaches_the_journal_as_headers_only(
     call = Call(capture, tmp_path)
     await call.open()
     call.send(0, 5)
+    await asyncio.sleep(_CLEARLY)
     await capture.event(ID, Paused(time.monotonic_ns()))
+    await asyncio.sleep(_CLEARLY)
     call.send(5, 5, payload=b"card number")
+    await asyncio.sleep(_CLEARLY)
     await capture.event(ID, Resumed(time.monotonic_ns()))
+    await asyncio.sleep(_CLEARLY)
     call.send(10, 5)
     await call.end()
     _, batches = call.read()
