@@ -69,8 +69,8 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
-        self.posts_together = Histogram(
-            f"{name}posts_together",
+        self.batch_posts = Histogram(
+            f"{name}batch_posts",
             "Metadata posts that shared one committed transaction",
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
             registry=self.registry,
@@ -85,7 +85,7 @@ class Metrics:
         """Count one transaction of metadata posts."""
         self.transactions.labels("committed" if committed else "failed").inc()
         if committed:
-            self.posts_together.observe(posts)
+            self.batch_posts.observe(posts)
 
     def middleware(self) -> Middleware:
         """Return the middleware that times every request by its route's pattern."""

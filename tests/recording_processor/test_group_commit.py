@@ -350,6 +350,6 @@ async def test_a_post_over_http_hears_its_own_outcome(client: Client, catalogue:
     assert sorted(await everyone) == [200, 200, 409]
     async with client.get("/metrics") as answer:
         told = await answer.text()
-    assert "reclab_processor_posts_together_sum 3.0" in told
+    assert "reclab_processor_batch_posts_sum 3.0" in told
     assert 'reclab_processor_post_transactions_total{outcome="committed"} 1.0' in told
     assert "reclab_processor_posts_waiting 0.0" in told

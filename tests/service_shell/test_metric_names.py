@@ -20,7 +20,8 @@ REGISTRIES: dict[str, Callable[[Path], CollectorRegistry]] = {
     "processor": lambda _folder: Metrics().registry,
     "crypto": lambda folder: PlaybackMetrics(Keystore(folder, "x")).registry,
 }
-UNITS = ("_seconds", "_bytes")
+# Of what a histogram counts.
+UNITS = ("_seconds", "_bytes", "_posts")
 
 
 @pytest.mark.parametrize("service", REGISTRIES)
