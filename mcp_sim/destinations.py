@@ -30,7 +30,9 @@ class Destinations:
         profiles = (self._book.by_dbid(item.profile_dbid), self._as_begun(item))
         known = [profile for profile in profiles if profile is not None]
         return DeliveryCredentials(
-            _for_place(item.storage_url, [(p.storage, p.storage_credentials) for p in known]),
+            _for_place(
+                item.storage_url, [pair for p in known for pair in _storages(p, item.storage_url)]
+            ),
             _for_place(item.processor_url, [(p.processor, p.processor_credentials) for p in known]),
         )
 
@@ -42,6 +44,15 @@ class Destinations:
             return msgspec.json.decode(text, type=IvrProfile)
         except (KeyringError, msgspec.MsgspecError):
             return None
+
+
+def _storages(profile: IvrProfile, url: str) -> list[tuple[str | None, tuple[str, str] | None]]:
+    """Both storages of a profile; where they are on one server, that of `url` comes first."""
+    both = [
+        (profile.storage, profile.storage_credentials),
+        (profile.second_storage, profile.second_storage_credentials),
+    ]
+    return sorted(both, key=lambda storage: (storage[0] or "").rstrip("/") != url)
 
 
 def _for_place(

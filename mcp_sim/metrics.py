@@ -58,6 +58,7 @@ _RENDER_COUNTERS: tuple[tuple[str, str, Callable[[RenderStats], float]], ...] = 
 _DELIVERY_COUNTERS: tuple[tuple[str, str, Callable[[DeliveryStats], float]], ...] = (
     ("recordings", "Recordings delivered", lambda s: s.delivered),
     ("bytes", "Bytes of recordings delivered", lambda s: s.delivered_bytes),
+    ("copies", "Copies delivered to a second store", lambda s: s.copies),
     ("retries", "Tries that failed and will be repeated", lambda s: s.retries),
     ("failed", "Recordings that cannot be delivered", lambda s: s.failed),
     ("conflicts", "Of these: another object or recording was there", lambda s: s.conflicts),

@@ -24,6 +24,7 @@ Cipher = Literal["aes-256-cbc", "aes-128-cbc"]
 
 _TYPE = "recordingclient.type"
 _STORAGE = "recordingclient.recdest"
+_SECOND_STORAGE = "recordingclient.recdest2"
 _PROCESSOR = "recordingclient.callrec_dest"
 _TEMPLATE = "recordingclient.filename"
 _MEDIA_TYPES: tuple[MediaType, ...] = ("audio/wav", "audio/mp3")
@@ -69,6 +70,7 @@ def plan_recording(
             "callUuid": call_uuid,
         },
         profile_box=profile_box,
+        second_storage_url=_url(profile, _SECOND_STORAGE) if profile.second_storage else "",
     )
 
 

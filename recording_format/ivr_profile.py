@@ -92,6 +92,11 @@ class IvrProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.fixed("recordingclient.recdest")
 
     @property
+    def second_storage(self) -> str | None:
+        """The URL of the collection for a second copy (``recordingclient.recdest2``), or None."""
+        return self.fixed("recordingclient.recdest2")
+
+    @property
     def processor(self) -> str | None:
         """Where metadata is posted (``recordingclient.callrec_dest``), or None."""
         return self.fixed("recordingclient.callrec_dest")
@@ -100,6 +105,12 @@ class IvrProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def storage_credentials(self) -> tuple[str, str] | None:
         """(user, password) for the storage, or None."""
         return _pair(self.fixed("recordingclient.httpauthorization"))
+
+    @property
+    def second_storage_credentials(self) -> tuple[str, str] | None:
+        """(user, password) for the second storage: those of the storage unless it has its own."""
+        own = _pair(self.fixed("recordingclient.httpauthorization2"))
+        return own or self.storage_credentials
 
     @property
     def processor_credentials(self) -> tuple[str, str] | None:

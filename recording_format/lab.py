@@ -75,6 +75,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `mac` is empty only where the recording is not encrypted. `recovered`: the journal was found
     after a crash. `skipped_certificates`: names of the profile's certificates that were left out.
+    `copy_path`: the URL of the copy in a second store, empty where there is none.
     """
 
     size: int
@@ -83,6 +84,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     mac: str = ""
     recovered: bool = False
     skipped_certificates: list[str] = []
+    copy_path: str = ""
     legs: list[LegReport] = []
     other: dict[str, object] = {}
 
@@ -101,6 +103,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             mac=source.text("mac", "", limit=64),
             recovered=source.flag("recovered"),
             skipped_certificates=source.texts("skippedCertificates"),
+            copy_path=source.text("copyPath", ""),
             legs=[LegReport.read(leg) for leg in source.objects("legs", limit=MAX_LEGS)],
             other=source.rest(),
         )
@@ -116,4 +119,6 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "skippedCertificates": list(self.skipped_certificates),
             "legs": [leg.to_wire() for leg in self.legs],
         }
+        if self.copy_path:
+            known["copyPath"] = self.copy_path
         return with_rest(known, self.other)

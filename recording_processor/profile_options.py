@@ -112,6 +112,7 @@ _SERVICE_PARAMETERS: Mapping[str, Check] = {
     "recordingclient.recdest": _url,
     "recordingclient.recdest2": _url,
     "recordingclient.httpauthorization": _credentials,
+    "recordingclient.httpauthorization2": _credentials,
     "recordingclient.callrec_dest": _url,
     "recordingclient.callrec_authorization": _credentials,
     "recordingclient.type": _one_of("audio/wav", "audio/mp3"),

@@ -77,6 +77,13 @@ class MediaFile(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"<MediaFile {self.media_id}>"
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where its object lies: in its store, and in a second one where the metadata says so."""
+        lab = self.document.get("lab")
+        copy = lab.get("copyPath") if isinstance(lab, dict) else None
+        return (self.storage_path, copy) if isinstance(copy, str) and copy else (self.storage_path,)
+
 
 class Recording(msgspec.Struct, frozen=True):
     """One recording of the catalogue with everything that belongs to it, oldest file first."""

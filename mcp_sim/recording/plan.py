@@ -39,6 +39,7 @@ class RecordingPlan(msgspec.Struct, frozen=True):
     `encrypted` False (the profile says so) makes a plain media file; journal and spool stay sealed.
     `parameters` are GIR's, as known at the start; `ParametersChanged` events add to them.
     `profile_box` is the IVR profile as the call began with it (it holds passwords).
+    `second_storage_url` is the collection that gets a copy, empty where none does.
     """
 
     recording_id: str
@@ -57,6 +58,7 @@ class RecordingPlan(msgspec.Struct, frozen=True):
     encrypted: bool
     parameters: dict[str, str]
     profile_box: SealedBox | None = None
+    second_storage_url: str = ""
 
     def __repr__(self) -> str:
         # One of the parameters may be a password.

@@ -6,7 +6,7 @@ What is wrong with one object is one sentence (`ObjectFault`), and never the end
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -66,8 +66,22 @@ class StoredObjects:
 
     @asynccontextmanager
     async def open(self, media: MediaFile) -> AsyncIterator[StoredObject]:
-        """Begin to read a media file's object. Raises `ObjectFault`."""
-        async with self._answer(media) as answer:
+        """Begin to read a media file's object, or its copy. Raises `ObjectFault`: of the first."""
+        async with AsyncExitStack() as opened:
+            yield await self._first(opened, media)
+
+    async def _first(self, opened: AsyncExitStack, media: MediaFile) -> StoredObject:
+        faults: list[ObjectFault] = []
+        for place in media.places:
+            try:
+                return await opened.enter_async_context(self._open_at(place, media))
+            except ObjectFault as fault:
+                faults.append(fault)
+        raise faults[0]
+
+    @asynccontextmanager
+    async def _open_at(self, place: str, media: MediaFile) -> AsyncIterator[StoredObject]:
+        async with self._answer(place) as answer:
             if answer.status != 200:
                 raise ObjectFault(
                     _REFUSALS.get(answer.status, f"the store answered {answer.status}")
@@ -81,9 +95,9 @@ class StoredObjects:
             yield StoredObject(answer, size, check)
 
     @asynccontextmanager
-    async def _answer(self, media: MediaFile) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, place: str) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            stored = self._storages.locate(media.storage_path)
+            stored = self._storages.locate(place)
             answer = await self._http.get(
                 URL(stored.url, encoded=True),
                 headers={

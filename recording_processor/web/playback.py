@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import aiohttp
 from aiohttp import web
 
 from recording_processor.catalogue.catalogue import Catalogue
-from recording_processor.errors import UpstreamFailed
+from recording_processor.errors import UpstreamFailed, UpstreamSlow
+from recording_processor.recording import MediaFile
 from recording_processor.settings import ProcessorSettings
 from recording_processor.storages import NotFetchable, Storages
 from recording_processor.tenancy import tenants_of
@@ -64,8 +67,17 @@ class PlaybackRoutes:
             request.match_info["play_name"],
             tenants=tenants_of(account),
         )
+        *others, last = media.places
+        for place in others:
+            with suppress(UpstreamFailed, UpstreamSlow):  # then from the copy
+                return await self._stream(request, media, place)
+        return await self._stream(request, media, last)
+
+    async def _stream(
+        self, request: web.Request, media: MediaFile, place: str
+    ) -> web.StreamResponse:
         try:
-            stored = self._storages.locate(media.storage_path)
+            stored = self._storages.locate(place)
         except NotFetchable as error:
             raise UpstreamFailed(str(error)) from None
         kind = "application/octet-stream" if media.encrypted else media_type(media.type)

@@ -121,6 +121,23 @@ def test_credentials_are_a_name_and_a_password(text: str, pair: tuple[str, str] 
     assert chosen.processor_credentials == pair
 
 
+def test_the_second_storage_has_credentials_of_its_own_or_those_of_the_first() -> None:
+    """`recdest2` is signed in to like `recdest`, unless `httpauthorization2` says how."""
+    chosen = profile(
+        recordingclient__recdest2="fixed,http://second/recordings",
+        recordingclient__httpauthorization="fixed,mcp:one",
+    )
+    assert chosen.second_storage == "http://second/recordings"
+    assert chosen.second_storage_credentials == ("mcp", "one")
+    other = profile(
+        recordingclient__httpauthorization="fixed,mcp:one",
+        recordingclient__httpauthorization2="fixed,copy:two",
+    )
+    assert other.second_storage is None
+    assert other.storage_credentials == ("mcp", "one")
+    assert other.second_storage_credentials == ("copy", "two")
+
+
 def test_what_is_for_the_processor() -> None:
     """`recordingclient.rp.…` are the parameters that the processor gets as `rp.…`."""
     chosen = profile(

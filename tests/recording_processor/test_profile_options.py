@@ -26,6 +26,7 @@ TABLE = {
     "recordingclient.callrec_dest": URL,
     "recordingclient.rp.speechminer_uri": URL,
     "recordingclient.httpauthorization": PAIR,
+    "recordingclient.httpauthorization2": PAIR,
     "recordingclient.callrec_authorization": PAIR,
     "recordingclient.rp.speechminer_auth": PAIR,
     "recordingclient.rp.anything": (("x", "a:b"), ()),

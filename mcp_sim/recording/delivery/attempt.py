@@ -36,10 +36,13 @@ class DeliveryAttempt:
         *,
         body: ObjectBody,
         store: StoreClient,
-        processor: ProcessorClient,
+        processor: ProcessorClient | None,
         note_unconfirmed: Callable[[], None],
     ) -> None:
-        """`note_unconfirmed` makes durable that a PUT is about to be sent; it blocks."""
+        """`note_unconfirmed` makes durable that a PUT is about to be sent; it blocks.
+
+        Without a `processor` nothing is posted: that is how a copy is made.
+        """
         self._item = item
         self._body = body
         self._store = store
@@ -58,8 +61,9 @@ class DeliveryAttempt:
         if not self.stored:
             await self._bring()
             self.stored, self.unconfirmed = True, False
-        self.stage = Stage.PROCESSOR
-        await self._processor.post(self._item.processor_url, metadata)
+        if self._processor is not None:
+            self.stage = Stage.PROCESSOR
+            await self._processor.post(self._item.processor_url, metadata)
 
     async def _bring(self) -> None:
         if self.unconfirmed and await self._store.holds(self._item):

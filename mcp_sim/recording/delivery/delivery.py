@@ -1,4 +1,4 @@
-"""Delivery: takes what is ready in the spool to its store and its processor, until both have it.
+"""Delivery: takes what is ready in the spool to its stores and its processor, until all have it.
 
 The disk is the queue: attempts, and when the next one is due, survive a restart. Memory holds no
 more than names, times, and what the last try of each failed with.
@@ -17,6 +17,7 @@ import aiohttp
 import structlog
 
 from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.delivery.consignment import Consignment, read_pending
 from mcp_sim.recording.delivery.http_exchange import Exchange
 from mcp_sim.recording.delivery.item import (
     CredentialsOf,
@@ -25,12 +26,10 @@ from mcp_sim.recording.delivery.item import (
     ItemDelivery,
     Tried,
 )
-from mcp_sim.recording.delivery.route import read_route
 from mcp_sim.recording.delivery.traffic import CircuitRule, Ticket, Traffic
 from mcp_sim.recording.delivery.waiting import Waiting
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.spool.folders import State
-from mcp_sim.recording.spool.item import read_progress
 from mcp_sim.recording.spool.spool import Spool
 
 __all__ = ["Delivery", "DeliveryCredentials", "DeliveryStats"]
@@ -73,8 +72,8 @@ class Delivery:
             now=now,
         )
         self._traffic = Traffic(concurrency, circuits or CircuitRule(pause=self._backoff))
-        self._waiting: dict[str, Waiting] = {}
-        self._running: set[str] = set()
+        self._waiting: dict[Consignment, Waiting] = {}
+        self._running: set[Consignment] = set()
         self._credentials_changed = False
         self._editions = 0
         self._wake = asyncio.Event()
@@ -116,10 +115,10 @@ class Delivery:
                 self._wake.clear()
                 await self._scan()
                 await self._reconsider()
-                for name, item, ticket in self._startable():
-                    self._running.add(name)
-                    task = self._deliver(name, item, ticket)
-                    group.create_task(task, name=f"deliver {name}")
+                for what, waiting, ticket in self._startable():
+                    self._running.add(what)
+                    task = self._deliver(what, waiting, ticket)
+                    group.create_task(task, name=f"deliver {what.item}")
                 if not self._running and not self._wake.is_set():
                     self._idle.set()
                 await self._sleep()
@@ -128,7 +127,7 @@ class Delivery:
         """Learn of the items on disk: new ones are due when their progress says so."""
         try:
             names = await asyncio.to_thread(self._spool.items, State.READY)
-            known = self._waiting.keys() | self._running
+            known = {what.item for what in self._waiting.keys() | self._running}
             new = [name for name in names if name not in known]
             found = await asyncio.to_thread(self._read, new)
             for item in found.values():
@@ -137,16 +136,13 @@ class Delivery:
         except OSError as error:
             _log.error("The spool was not readable", reason=os.strerror(error.errno or 0).lower())
 
-    def _read(self, names: list[str]) -> dict[str, Waiting]:
+    def _read(self, names: list[str]) -> dict[Consignment, Waiting]:
         # A clock that was set back must not make an item wait longer than it ever would.
         latest = self._now() + self._backoff.longest
-        folders = {name: self._spool.folder(name, State.READY) for name in names}
-        progress = {name: read_progress(folder) for name, folder in folders.items()}
         return {
-            name: Waiting(
-                min(progress[name].next_try, latest), read_route(folder), progress[name].refused
-            )
-            for name, folder in folders.items()
+            what: Waiting(min(progress.next_try, latest), route, progress.refused)
+            for name in names
+            for what, route, progress in read_pending(name, self._spool.folder(name, State.READY))
         }
 
     async def _reconsider(self) -> None:
@@ -157,26 +153,27 @@ class Delivery:
             return
         self._credentials_changed = False
         now = self._now()
-        for name, item in list(self._waiting.items()):
+        for what, item in list(self._waiting.items()):
             if item.tried is None and item.due <= now:
                 continue  # it will be tried with the new ones anyway
-            if item.changed_by(await self._items.credentials(name)):
+            if item.changed_by(await self._items.credentials(what)):
                 item.due = min(item.due, now)
                 for origin in {item.blamed} - {""} if item.tried else item.route.origins:
                     self._traffic.probe_at_once(origin)
 
-    def _startable(self) -> list[tuple[str, Waiting, Ticket]]:
-        """Take the items that are due, the longest waiting first, as many as may run."""
+    def _startable(self) -> list[tuple[Consignment, Waiting, Ticket]]:
+        """Take those that are due, the longest waiting first, as many as may run."""
         now = self._now()
-        due = sorted((item.due, name) for name, item in self._waiting.items() if item.due <= now)
+        ready = [(what, item) for what, item in self._waiting.items() if item.due <= now]
+        due = sorted(ready, key=lambda pair: (pair[1].due, pair[0].item, pair[0].part.value))
         free = self._concurrency - len(self._running)
-        chosen: list[tuple[str, Waiting, Ticket]] = []
-        for _, name in due:
+        chosen: list[tuple[Consignment, Waiting, Ticket]] = []
+        for what, item in due:
             if len(chosen) >= free:
                 break
-            route = self._waiting[name].route
-            if self._traffic.earliest(route, now) <= now:
-                chosen.append((name, self._waiting.pop(name), self._traffic.begin(route, now)))
+            if self._traffic.earliest(item.route, now) <= now:
+                ticket = self._traffic.begin(item.route, now)
+                chosen.append((what, self._waiting.pop(what), ticket))
         return chosen
 
     async def _sleep(self) -> None:
@@ -197,24 +194,24 @@ class Delivery:
             async with asyncio.timeout(max(0.0, wait)):
                 await self._wake.wait()
 
-    async def _deliver(self, name: str, item: Waiting, ticket: Ticket) -> None:
-        """Try one item; whatever happens to it, the others go on."""
+    async def _deliver(self, what: Consignment, item: Waiting, ticket: Ticket) -> None:
+        """Try one; whatever happens to it, the others go on."""
         tried, edition = Tried(), self._editions
         item.due = self._now() + self._backoff.longest
         try:
-            tried = await self._items.try_once(name)
+            tried = await self._items.try_once(what)
             if tried.next_try is not None:
                 item.due, item.tried = tried.next_try, tried
-                self._waiting[name] = item
+                self._waiting[what] = item
         except OSError as error:
             reason = os.strerror(error.errno or 0).lower()
-            _log.error("The spool did not serve an item", item=name, reason=reason)
-            self._waiting[name] = item
+            _log.error("The spool did not serve an item", item=what.item, reason=reason)
+            self._waiting[what] = item
         except Exception:  # noqa: BLE001 - no surprise with one item may end delivery as a whole
-            _log.exception("A delivery ended by a fault of this program", item=name)
-            self._waiting[name] = item
+            _log.exception("A delivery ended by a fault of this program", item=what.item)
+            self._waiting[what] = item
         finally:
-            self._running.discard(name)
+            self._running.discard(what)
             self._settle(ticket, tried)
             # What this try failed with may have been changed while it ran.
             self._credentials_changed |= edition != self._editions

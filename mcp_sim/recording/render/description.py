@@ -31,17 +31,29 @@ def name_media(plan: RecordingPlan, call: Outline) -> str:
 
 
 def object_url(plan: RecordingPlan, media: str) -> str:
-    """Return the URL under which the store shall hold the recording.
-
-    A user and password in the collection's URL are left out: this URL is published.
-    """
-    name = stored_name(media) if plan.encrypted else media
-    return f"{collection_url(plan)}/{quote(name, safe='')}"
+    """Return the URL under which the store shall hold the recording."""
+    return _in_collection(plan, collection_url(plan), media)
 
 
 def collection_url(plan: RecordingPlan) -> str:
     """Return the store's collection, without a slash at its end."""
-    return _USER.sub(r"\1", plan.storage_url).rstrip("/")
+    return _published(plan.storage_url)
+
+
+def copy_urls(plan: RecordingPlan, media: str) -> tuple[str, str]:
+    """Return the second store's collection, and the copy's URL there; empty where there is none."""
+    collection = _published(plan.second_storage_url)
+    return collection, _in_collection(plan, collection, media) if collection else ""
+
+
+def _in_collection(plan: RecordingPlan, collection: str, media: str) -> str:
+    name = stored_name(media) if plan.encrypted else media
+    return f"{collection}/{quote(name, safe='')}"
+
+
+def _published(url: str) -> str:
+    """A user and password in a collection's URL are left out: it is published."""
+    return _USER.sub(r"\1", url).rstrip("/")
 
 
 def describe(
@@ -76,6 +88,7 @@ def describe(
             mac=sealed.mac,
             recovered=recovered,
             skipped_certificates=list(plan.skipped_certificates),
+            copy_path=copy_urls(plan, media)[1],
             legs=legs,
         ),
     )

@@ -150,6 +150,7 @@ def _item(
     plan = journal.plan
     metadata, secrets = split_secrets(media, keyring)
     plain_copy = SealedCopy(sealed.iv, seal_session_key(keyring, journal.session_key))
+    copy_storage_url, copy_url = description.copy_urls(plan, media.media_id)
     return SpoolItem(
         recording_id=plan.recording_id,
         media_id=media.media_id,
@@ -161,6 +162,8 @@ def _item(
         storage_url=description.collection_url(plan),
         object_url=description.object_url(plan, media.media_id),
         processor_url=plan.processor_url,
+        copy_storage_url=copy_storage_url,
+        copy_url=copy_url,
         size=sealed.digests.size,
         sha256=sealed.digests.sha256,
         metadata=metadata,

@@ -16,6 +16,7 @@ JOURNAL = "journal"
 MEDIA = "media.bin"
 ITEM = "item.json"
 PROGRESS = "progress.json"
+COPY_PROGRESS = "copy-progress.json"
 FAILURE = "failure.txt"
 CRASHES = "crashes"
 

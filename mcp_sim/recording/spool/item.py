@@ -1,12 +1,14 @@
 """What lies beside a sealed recording in the spool: what it is, where it goes, how far it came.
 
-``item.json`` is written once, with the recording; ``progress.json`` whenever something was tried.
+``item.json`` is written once, with the recording; the progress of each part whenever something was
+tried.
 Parameters that are passwords are not in the metadata there: they wait in a box that only the spool
 keyring opens.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import SealedBox
 from mcp_sim.recording.spool.durable import write_file
-from mcp_sim.recording.spool.folders import ITEM, MEDIA, PROGRESS
+from mcp_sim.recording.spool.folders import COPY_PROGRESS, ITEM, MEDIA, PROGRESS
 from mcp_sim.recording.spool.public_url import public_url
 from recording_format.errors import MetadataError
 from recording_format.media_file import MediaFile, is_secret_parameter
@@ -25,6 +27,16 @@ _SECRETS_PURPOSE = "secret parameters"
 
 class ItemError(Exception):
     """An item in the spool cannot be read; the text is one sentence that names it."""
+
+
+class Part(Enum):
+    """What is delivered by itself, with progress of its own; the value names its file.
+
+    RECORDING is the object in its store, and then its metadata; COPY the object in the second one.
+    """
+
+    RECORDING = PROGRESS
+    COPY = COPY_PROGRESS
 
 
 class SealedCopy(msgspec.Struct, frozen=True):
@@ -42,6 +54,7 @@ class SpoolItem(msgspec.Struct, frozen=True, kw_only=True):
 
     - `object_url`: where the store shall hold it, in the collection `storage_url`
     - `processor_url`: where its metadata is posted
+    - `copy_url`: where a second store shall hold it too, in `copy_storage_url`; both may be empty
     - `size`, `sha256` (hex) of the object as the store shall hold it
     - `metadata`: the post's body without `secrets`
     - `sealed`: None unless the object is the plain recording
@@ -62,10 +75,25 @@ class SpoolItem(msgspec.Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw
     secrets: SealedBox | None = None
     sealed: SealedCopy | None = None
+    copy_storage_url: str = ""
+    copy_url: str = ""
     format: int = 1
 
     def __repr__(self) -> str:
         return f"<SpoolItem {self.media_id}>"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What has to be delivered of it, each by itself."""
+        return (Part.RECORDING, Part.COPY) if self.copy_url else (Part.RECORDING,)
+
+    def for_part(self, part: Part) -> SpoolItem:
+        """Return the item as `part` is delivered: the copy's store is the second one."""
+        if part is Part.RECORDING:
+            return self
+        return msgspec.structs.replace(
+            self, storage_url=self.copy_storage_url, object_url=self.copy_url
+        )
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -73,7 +101,8 @@ class Progress(msgspec.Struct, frozen=True):
 
     `tries` have failed so far, the last one by `fault`; the next is due at `next_try` (Unix time,
     seconds). `unconfirmed`: a PUT of ours may have changed the store. `stored`: the store was seen
-    to hold the object. `refused`: the last one failed by the sign-in.
+    to hold the object. `refused`: the last one failed by the sign-in. `settled`: nothing more is to
+    be done for this part, as it arrived, or can never arrive because of `given_up`.
     """
 
     tries: int = 0
@@ -82,6 +111,8 @@ class Progress(msgspec.Struct, frozen=True):
     stored: bool = False
     fault: str = ""
     refused: bool = False
+    settled: bool = False
+    given_up: str = ""
 
 
 def split_secrets(media: MediaFile, keyring: SpoolKeyring) -> tuple[msgspec.Raw, SealedBox | None]:
@@ -115,6 +146,8 @@ def write_item(folder: Path, item: SpoolItem) -> None:
         storage_url=public_url(item.storage_url),
         object_url=public_url(item.object_url),
         processor_url=public_url(item.processor_url),
+        copy_storage_url=public_url(item.copy_storage_url),
+        copy_url=public_url(item.copy_url),
     )
     write_file(folder / ITEM, msgspec.json.encode(told))
 
@@ -132,15 +165,15 @@ def read_item(folder: Path) -> SpoolItem:
     return item
 
 
-def write_progress(folder: Path, progress: Progress) -> None:
-    """Write ``progress.json``. Raises `OSError`."""
-    write_file(folder / PROGRESS, msgspec.json.encode(progress))
+def write_progress(folder: Path, progress: Progress, part: Part = Part.RECORDING) -> None:
+    """Write how far a part came. Raises `OSError`."""
+    write_file(folder / part.value, msgspec.json.encode(progress))
 
 
-def read_progress(folder: Path) -> Progress:
-    """Read ``progress.json``; without a readable one the item may have been tried before."""
+def read_progress(folder: Path, part: Part = Part.RECORDING) -> Progress:
+    """Read how far a part came; without a readable file it may have been tried before."""
     try:
-        return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Progress)
+        return msgspec.json.decode((folder / part.value).read_bytes(), type=Progress)
     except FileNotFoundError:
         return Progress()
     except (msgspec.MsgspecError, UnicodeDecodeError, OSError):

@@ -17,6 +17,7 @@ from typing import Self
 from mcp_sim.recording.plan import RecordingPlan
 from mcp_sim.recording.spool.durable import sync_folder, write_file
 from mcp_sim.recording.spool.folders import (
+    COPY_PROGRESS,
     FAILURE,
     JOURNAL,
     MEDIA,
@@ -139,7 +140,7 @@ def item_name(plan: RecordingPlan) -> str:
 
 
 def _drop_sound(folder: Path) -> None:
-    for name in (MEDIA, JOURNAL, PROGRESS):
+    for name in (MEDIA, JOURNAL, PROGRESS, COPY_PROGRESS):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -10,7 +10,7 @@ from mcp_sim.destinations import Destinations
 from mcp_sim.profiles import ProfileBook, ProfileEdition
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import SealedBox
-from mcp_sim.recording.spool.item import SpoolItem
+from mcp_sim.recording.spool.item import Part, SpoolItem
 from recording_format.ivr_profile import IvrProfile
 from tests.mcp_sim.front.pki import profile, with_options
 
@@ -60,6 +60,27 @@ async def test_a_password_stays_with_its_server() -> None:
     found = await Destinations(book, keyring).credentials(item)
     assert found.storage == ("store", "old")
     assert found.processor == ("processor", "new:2")
+
+
+SECOND = "http://127.0.0.1:7/recordings"
+
+
+@pytest.mark.parametrize("second", [SECOND, "http://127.0.0.1:9/copies"])
+async def test_the_copy_has_the_credentials_of_its_own_store(second: str) -> None:
+    """A second store has its own name and password, on the same server too; no one else's."""
+    keyring, book = SpoolKeyring.generate(), ProfileBook()
+    options = {
+        "recordingclient.recdest2": f"{second}/",
+        "recordingclient.httpauthorization2": "copy:own",
+    }
+    book.update(ProfileEdition(1, [with_options(with_password("new"), options)]))
+    item = msgspec.structs.replace(an_item(None), copy_storage_url=second, copy_url=f"{second}/x")
+    found = await Destinations(book, keyring).credentials(item.for_part(Part.COPY))
+    assert found.storage == ("copy", "own")
+    assert (await Destinations(book, keyring).credentials(item)).storage == ("store", "new")
+    elsewhere = msgspec.structs.replace(item, copy_storage_url="http://127.0.0.1:6/recordings")
+    lost = await Destinations(book, keyring).credentials(elsewhere.for_part(Part.COPY))
+    assert lost.storage is None
 
 
 async def test_profile_of_the_beginning_is_the_second_choice() -> None:
