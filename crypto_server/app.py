@@ -17,7 +17,6 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from crypto_server.administration.document import OPENAPI_PATH
 from crypto_server.administration.mounting import Administration
 from crypto_server.administration.sign_in import REALM
 from crypto_server.administration.validation import open_validation
@@ -39,6 +38,7 @@ from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_tcp, display
 from service_shell.log import configure_logging
+from service_shell.openapi import OPENAPI_PATH
 from service_shell.settings import SettingsError
 from service_shell.web import basic_auth, errors_as_json, serve
 

@@ -4,7 +4,7 @@ GET    /calls                running calls, oldest first
 GET    /calls/refused        refused calls, newest first
 GET    /calls/{id}           one running call
 DELETE /calls/{id}           stop it: the recording is completed and delivered
-GET    /livez  /readyz  /metrics    without sign-in
+GET    /livez  /readyz  /metrics  /openapi.yaml    without sign-in
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mcp_sim.recording.capture.messages import CaptureStats, LegCounts
 from mcp_sim.refusals import Refusals
 from recording_format.media_file import is_secret_parameter
 from service_shell.accounts import Accounts
+from service_shell.openapi import OPENAPI_PATH, openapi_route
 from service_shell.web import (
     NOT_FOUND,
     basic_auth,
@@ -33,7 +34,7 @@ from service_shell.web import (
     require_role,
 )
 
-_OPEN_PATHS = ("/livez", "/readyz", "/metrics")
+_OPEN_PATHS = ("/livez", "/readyz", "/metrics", OPENAPI_PATH)
 _BODY_LIMIT = 64 * 1024
 
 
@@ -97,6 +98,7 @@ class ControlApi:
         app.router.add_get("/livez", self._live)
         app.router.add_get("/readyz", self._readiness)
         app.router.add_get("/metrics", self._metrics)
+        app.add_routes([openapi_route("mcp_sim")])
         return app
 
     async def _list(self, request: web.Request) -> web.Response:

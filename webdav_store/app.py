@@ -20,7 +20,7 @@ from service_shell.web import basic_auth, errors_as_json, serve
 from webdav_store.dav import Dav
 from webdav_store.disk import Disk
 from webdav_store.front import StoreFront
-from webdav_store.health import LIVEZ, METRICS, READYZ, HealthPages
+from webdav_store.health import LIVEZ, METRICS, OPENAPI, READYZ, HealthPages
 from webdav_store.metrics import StoreMetrics
 from webdav_store.root import StoreRoot
 from webdav_store.settings import StoreSettings
@@ -72,7 +72,7 @@ def _application(
     limits = settings.limits
     dav = Dav(root.folder, settings.collection, locks=limits.locks, properties=limits.properties)
     front = StoreFront(dav, disk, metrics, collection=settings.collection, limits=limits)
-    auth = basic_auth(accounts, realm="recordings", open_paths={LIVEZ, READYZ, METRICS})
+    auth = basic_auth(accounts, realm="recordings", open_paths={LIVEZ, READYZ, METRICS, OPENAPI})
     app = web.Application(middlewares=[errors_as_json, auth])
     HealthPages(root, disk, metrics).add_to(app.router)
     app.router.add_route("*", "/{path:.*}", front.handle, expect_handler=_expect_later)

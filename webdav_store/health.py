@@ -1,15 +1,17 @@
-"""The service's own pages under ``/-/``, open to everybody: alive, ready, metrics."""
+"""The service's own pages under ``/-/``, open to everybody: alive, ready, metrics, description."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
+from service_shell.openapi import OPENAPI_PATH, openapi_route
 from service_shell.web import metrics_response
 from webdav_store.disk import Disk
 from webdav_store.metrics import StoreMetrics
 from webdav_store.root import StoreRoot
 
 LIVEZ, READYZ, METRICS = "/-/livez", "/-/readyz", "/-/metrics"
+OPENAPI = f"/-{OPENAPI_PATH}"
 
 
 class HealthPages:
@@ -21,10 +23,11 @@ class HealthPages:
         self._metrics = metrics
 
     def add_to(self, router: web.UrlDispatcher) -> None:
-        """Add the three routes."""
+        """Add the routes."""
         router.add_get(LIVEZ, self.livez)
         router.add_get(READYZ, self.readyz)
         router.add_get(METRICS, self.metrics)
+        router.add_routes([openapi_route("webdav_store", OPENAPI)])
 
     async def livez(self, _request: web.Request) -> web.Response:
         """Answer 200: the process runs."""

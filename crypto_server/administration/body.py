@@ -33,6 +33,7 @@ async def read_form(request: web.Request, kind: type[T], *, largest: int = SMALL
 
     Raises `AdministrationRefused` for a body that is too long, late, or not of that kind.
     """
+    _check_size(request.content_length or 0, largest)  # before any of it is taken
     try:
         async with asyncio.timeout(_SECONDS):
             if request.content_type == "multipart/form-data":

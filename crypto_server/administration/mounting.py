@@ -13,7 +13,6 @@ from crypto_server.administration.action import Actions
 from crypto_server.administration.certificate_routes import CertificateRoutes
 from crypto_server.administration.certificates import Certificates
 from crypto_server.administration.deployments import Deployments
-from crypto_server.administration.document import add_document
 from crypto_server.administration.expiry import Expiry
 from crypto_server.administration.keystore_routes import KeystoreRoutes
 from crypto_server.administration.processor import AdministrationClient
@@ -24,6 +23,7 @@ from crypto_server.administration.validation import Validation
 from crypto_server.audit import Audit
 from crypto_server.keystore import Keystore
 from crypto_server.settings import AdministrationSettings
+from service_shell.openapi import openapi_route
 
 
 def utc_now() -> datetime:
@@ -65,4 +65,4 @@ class Administration:
         """Register every path."""
         for room in self._rooms:
             room.add_to(app)
-        add_document(app)
+        app.add_routes([openapi_route("crypto_server")])

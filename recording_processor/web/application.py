@@ -17,7 +17,6 @@ from recording_processor.web.answering import add_headers, own_errors
 from recording_processor.web.archive import ArchiveRoutes
 from recording_processor.web.console import ASSET_PATHS, ConsoleRoutes
 from recording_processor.web.deployments import DeploymentRoutes
-from recording_processor.web.description import DESCRIPTION_PATH, DescriptionRoutes
 from recording_processor.web.envelopes import EnvelopeRoutes
 from recording_processor.web.health import OPEN_PATHS, HealthRoutes
 from recording_processor.web.metrics import Metrics
@@ -30,6 +29,7 @@ from recording_processor.web.screen_certificates import ScreenCertificateRoutes
 from recording_processor.web.settings_groups import SettingsGroupRoutes
 from recording_processor.web.slots import Slots
 from service_shell.accounts import Accounts
+from service_shell.openapi import OPENAPI_PATH, openapi_route
 from service_shell.web import basic_auth, errors_as_json
 
 _REALM = "recording processor"
@@ -68,13 +68,12 @@ def make_application(
         DeploymentRoutes(catalogue.profiles, feed, metrics, now),
         SettingsGroupRoutes(catalogue.groups, settings),
         ScreenCertificateRoutes(catalogue, settings, now),
-        DescriptionRoutes(),
         ConsoleRoutes(catalogue, settings, http, sounds, metrics),
         ArchiveRoutes(catalogue, settings, storages, http, metrics, now),
         HealthRoutes(catalogue, feed, metrics),
     )
     sign_in = basic_auth(
-        accounts, realm=_REALM, open_paths={*OPEN_PATHS, *ASSET_PATHS, DESCRIPTION_PATH}
+        accounts, realm=_REALM, open_paths={*OPEN_PATHS, *ASSET_PATHS, OPENAPI_PATH}
     )
     own = own_pages(settings.public_url)
     app = web.Application(
@@ -83,4 +82,5 @@ def make_application(
     app.on_response_prepare.append(add_headers)
     for group in groups:
         app.add_routes(group.routes())
+    app.add_routes([openapi_route("recording_processor")])
     return app

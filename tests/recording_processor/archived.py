@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from recording_format.certificates import RecordingCertificate, certificate_alias
 from recording_format.cipher import MediaEncryptor
 from recording_format.digests import CiphertextHasher
 from recording_format.envelope import Envelope, wrap_session_key
@@ -53,6 +54,7 @@ def made(
     seconds: int = 0,
     size: int = 3000,
     encrypted: bool = True,
+    recipient: RecordingCertificate = RECORDER.certificate,
     **changed: Any,
 ) -> Made:
     """Return a media file that stopped `seconds` behind the first one."""
@@ -61,7 +63,7 @@ def made(
     encryptor = MediaEncryptor(key)
     cipher = encryptor.update(sound) + encryptor.finalize()
     envelope = Envelope(
-        recipients=wrap_session_key(key, [RECORDER.certificate]),
+        recipients=wrap_session_key(key, [recipient]),
         algorithm=key.algorithm,
         iv=encryptor.iv,
     )
@@ -78,7 +80,7 @@ def made(
         "stop": _text(stop),
         "size": str(size),
         "pkcs7": envelope.to_pem() if encrypted else None,
-        "certAlias": [RECORDER.alias] if encrypted else None,
+        "certAlias": [certificate_alias(recipient, "Environment", 1)] if encrypted else None,
         "lab": lab | ({"mac": mac} if encrypted else {}),
         "masks": [],
     }

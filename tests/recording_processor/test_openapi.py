@@ -9,12 +9,12 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from recording_processor.web.description import description
+from service_shell.openapi import openapi_document
 from tests.recording_processor.asking import ask, file, get
 from tests.recording_processor.conftest import Client
 from tests.recording_processor.samples import media_file, profile
 
-DOCUMENT: dict[str, Any] = yaml.safe_load(description())
+DOCUMENT: dict[str, Any] = yaml.safe_load(openapi_document("recording_processor"))
 METHODS = ("get", "post", "put", "delete", "patch", "head", "options")
 
 
@@ -51,7 +51,7 @@ async def test_it_is_served_to_everyone(client: Client) -> None:
     """No sign-in is needed."""
     async with client.get("/openapi.yaml") as answer:
         assert (answer.status, answer.content_type) == (200, "application/yaml")
-        assert await answer.read() == description()
+        assert await answer.read() == openapi_document("recording_processor")
 
 
 async def test_what_is_open_is_documented_so(client: Client) -> None:

@@ -125,7 +125,7 @@ async def test_bad_body(desk: Desk) -> None:
     ("body", "status"),
     [
         (b"a\r\n" * 500_000, 413),
-        (b"--x\r\n\r\n" + b"a" * 1_100_000, 400),
+        (b"--x\r\n\r\n" + b"a" * 1_100_000, 413),
         (b"--x\r\nContent-Disposition: form-data; name=_charset_\r\n\r\n" + b"u" * 40, 400),
         (b"--x\r\nContent-Disposition: form-data; name=_charset_\r\n\r\n\xff\r\n--x--", 400),
         (b"--x\r\nContent-Disposition: form-data; name=key\r\nContent-Type: multipart/a", 400),

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from mcp_sim.sip import CallRefused
 from service_shell.accounts import Account, Accounts, basic_header, hash_password
+from service_shell.openapi import openapi_document
 from tests.mcp_sim.front.callers import INACTIVE, Caller, Stream, burst, hang_up
 from tests.mcp_sim.front.recorder import Recorder, check_span, recovered, until
 
@@ -252,3 +254,18 @@ async def metrics(control: Client) -> str:
 def sample(found: str, name: str) -> float:
     [value] = re.findall(rf"^{re.escape(name)} (\S+)$", found, re.MULTILINE)
     return float(value)
+
+
+async def test_the_document_is_what_the_router_has(control: Client) -> None:
+    """Paths and methods of the OpenAPI document and of the service are equal."""
+    described = yaml.safe_load(openapi_document("mcp_sim"))["paths"]
+    methods = ("get", "post", "put", "delete", "patch")
+    documented = {
+        (m.upper(), path) for path, item in described.items() for m in item if m in methods
+    }
+    served = {
+        (route.method, route.resource.canonical)
+        for route in control.app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert documented == served
