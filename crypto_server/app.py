@@ -36,10 +36,12 @@ from crypto_server.settings import PROCESSOR_PASSWORD, Settings, read_password
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
-from service_shell.listening import bind_tcp, display
+from service_shell.listening import bind_tcp, url_of
 from service_shell.log import configure_logging
 from service_shell.openapi import OPENAPI_PATH
 from service_shell.settings import SettingsError
+from service_shell.tls import open_tls
+from service_shell.trust import trusting
 from service_shell.web import basic_auth, errors_as_json, serve
 
 NAME = "crypto_server"
@@ -69,18 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def run_server(settings: Settings, environ: Mapping[str, str], lifetime: Lifetime) -> None:
     """Serve until `lifetime` stops. Raises `SettingsError` when something cannot be used."""
+    tls = open_tls(settings.tls)
     keystore, audit = await asyncio.to_thread(_open_files, settings, environ)
     try:
         async with playing_app(settings, environ, keystore, audit) as app:
             sock = bind_tcp(settings.listen)
-            url = f"http://{display(sock)}"
             async with (
-                serve(app, sock, grace=settings.grace_seconds),
+                serve(app, sock, grace=settings.grace_seconds, tls=tls),
                 asyncio.TaskGroup() as tasks,
             ):
                 watching = tasks.create_task(app[ADMINISTRATION].expiry.watch())
                 hangups = tasks.create_task(_on_hangup(keystore, audit))
-                lifetime.ready(crypto=url)
+                lifetime.ready(crypto=url_of(sock, secure=tls is not None))
                 await lifetime.stopping.wait()
                 hangups.cancel()
                 watching.cancel()
@@ -98,12 +100,15 @@ async def playing_app(
         settings.processor.password_file, PROCESSOR_PASSWORD, "processor", environ
     )
     accounts = Accounts(settings.accounts)
-    async with aiohttp.ClientSession(
-        auto_decompress=False,
-        connector=aiohttp.TCPConnector(limit=2 * settings.playback.concurrent),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=_READ_BUFFER,
-    ) as session:
+    async with (
+        trusting(settings.trust) as context,
+        aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=2 * settings.playback.concurrent, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_BUFFER,
+        ) as session,
+    ):
         processor = ProcessorClient(settings.processor, password, session)
         client = EnvelopeClient(settings.processor, password, session)
         administration = Administration(

@@ -25,6 +25,7 @@ from crypto_server.playing.stored_bytes import StoredBytes
 from crypto_server.settings import ProcessorSettings
 from recording_format.metadata import MAX_METADATA_SIZE
 from service_shell.settings import SettingsError
+from service_shell.trust import unreached
 
 _ANSWERED = (200, 206, 416)
 
@@ -118,8 +119,8 @@ def _upstream_errors() -> Iterator[None]:
         yield
     except TimeoutError:
         raise ProcessorSlow("the recording processor did not answer in time") from None
-    except (aiohttp.ClientError, OSError):
-        raise ProcessorFailed("the recording processor cannot be reached") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise ProcessorFailed(unreached("the recording processor", error)) from None
 
 
 def _recording_path(address: RecordingAddress) -> str:

@@ -16,6 +16,8 @@ from crypto_server.keystore.password_files import (
 from service_shell.accounts import Account
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
+from service_shell.tls import TlsSettings
+from service_shell.trust import TrustSettings
 
 KEYSTORE_PASSWORD = "RECLAB_KEYSTORE_PASSWORD"  # noqa: S105 - the variable's name, not a password
 PROCESSOR_PASSWORD = "RECLAB_PROCESSOR_PASSWORD"  # noqa: S105 - the variable's name, not a password
@@ -93,6 +95,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation: ValidationSettings = ValidationSettings()
     administration: AdministrationSettings = AdministrationSettings()
     playback: PlaybackSettings = PlaybackSettings()
+    tls: TlsSettings = TlsSettings()
+    trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()
 
 

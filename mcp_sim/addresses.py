@@ -29,6 +29,7 @@ class Addresses:
 
     sip_udp: socket.socket
     sip_tcp: socket.socket
+    sip_tls: socket.socket | None
     control: socket.socket
     contact_host: str
     media_host: str
@@ -43,8 +44,9 @@ class Addresses:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        for sock in (self.sip_udp, self.sip_tcp, self.control):
-            sock.close()
+        for sock in (self.sip_udp, self.sip_tcp, self.sip_tls, self.control):
+            if sock is not None:
+                sock.close()
 
     @property
     def sip(self) -> str:
@@ -59,12 +61,16 @@ async def open_addresses(settings: McpSettings) -> Addresses:
         udp, tcp = _bind_sip(settings.sip)
         stack.enter_context(udp)
         stack.enter_context(tcp)
+        tls = None
+        if settings.sip.listen_tls:
+            tls = stack.enter_context(bind_tcp(settings.sip.listen_tls))
         name = settings.sip.contact_host or udp.getsockname()[0]
         contact = await _numeric(name, udp.family, "sip.contact_host")
         media = await _media_host(settings.capture, contact, udp.family)
         addresses = Addresses(
             sip_udp=udp,
             sip_tcp=tcp,
+            sip_tls=tls,
             control=control,
             contact_host=contact,
             media_host=media,

@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import aiohttp
 
-from mcp_sim.addresses import open_addresses
+from mcp_sim.addresses import Addresses, open_addresses
 from mcp_sim.calls import RecordingFacts
-from mcp_sim.config import DeliverySettings, McpSettings
+from mcp_sim.config import DeliverySettings, McpSettings, SipSettings
 from mcp_sim.destinations import Destinations
 from mcp_sim.front import open_front
 from mcp_sim.node import Node
@@ -30,12 +31,15 @@ from mcp_sim.recording.delivery.traffic import CircuitRule
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
 from mcp_sim.recording.render.pool import RenderPool
 from mcp_sim.recording.spool.spool import Spool, SpoolError
+from mcp_sim.sip import SipTls
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
-from service_shell.listening import display
+from service_shell.listening import display, url_of
 from service_shell.log import configure_logging
 from service_shell.settings import SettingsError, load_settings
+from service_shell.tls import ServerTls, open_tls
+from service_shell.trust import trusting
 from service_shell.web import serve
 
 _PROFILES_COPY = "profiles.sealed"
@@ -62,22 +66,48 @@ async def run_platform(settings: McpSettings, lifetime: Lifetime) -> None:
     # Whatever a person can have set wrong is found here, before anything runs.
     accounts = Accounts(settings.accounts, tenants_apart=False)
     authorization = settings.processor.authorization()
+    control_tls, sip_tls = open_tls(settings.tls), _sip_tls(settings.sip)
     with await open_addresses(settings) as addresses, await _open_spool(settings) as spool:
         facts = await asyncio.to_thread(_facts, settings, spool)
         book = ProfileBook()
         async with (
-            _http_session() as http,
+            trusting(settings.trust) as trust,
+            _http_session(trust) as http,
             _following(settings, book, facts.keyring, spool, http, authorization),
             _rendering(settings, facts, spool, book, http) as pipeline,
-            open_front(settings, addresses, facts, spool, book, pipeline) as front,
-            serve(front.control.application(accounts), addresses.control),
+            sip_tls.following() if sip_tls else nullcontext(),
+            open_front(
+                settings,
+                addresses,
+                facts,
+                spool,
+                book,
+                pipeline,
+                SipTls(sip_tls.context if sip_tls else None, trust),
+            ) as front,
+            serve(front.control.application(accounts), addresses.control, tls=control_tls),
         ):
-            lifetime.ready(sip=addresses.sip, control=f"http://{display(addresses.control)}")
+            lifetime.ready(**_urls(addresses, secure=control_tls is not None))
             await lifetime.stopping.wait()
             grace = settings.limits.grace
             end = asyncio.get_running_loop().time() + grace
             await front.drain(grace / 2)
             await pipeline.drain(max(1.0, end - asyncio.get_running_loop().time()))
+
+
+def _sip_tls(settings: SipSettings) -> ServerTls | None:
+    tls = settings.tls
+    if settings.listen_tls:
+        return ServerTls(tls, section="sip.tls")
+    if tls.certificate or tls.key:
+        raise SettingsError("`sip.listen_tls` is missing: nothing would use `sip.tls`")
+    return None
+
+
+def _urls(addresses: Addresses, *, secure: bool) -> dict[str, str]:
+    """Return what is told when everything is ready."""
+    urls = {"sip": addresses.sip, "control": url_of(addresses.control, secure=secure)}
+    return urls | {"sip_tls": display(addresses.sip_tls)} if addresses.sip_tls else urls
 
 
 async def _open_spool(settings: McpSettings) -> Spool:
@@ -96,8 +126,8 @@ def _facts(settings: McpSettings, spool: Spool) -> RecordingFacts:
     return RecordingFacts(node, settings.mpc, keyring, settings.siprec.left)
 
 
-def _http_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_HTTP_CONNECTIONS))
+def _http_session(trust: ssl.SSLContext) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_HTTP_CONNECTIONS, ssl=trust))
 
 
 @asynccontextmanager

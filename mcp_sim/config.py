@@ -13,6 +13,8 @@ import msgspec
 from service_shell.accounts import Account, basic_header
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
+from service_shell.tls import TlsSettings
+from service_shell.trust import TrustSettings
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -24,13 +26,16 @@ Ports = Annotated[str, msgspec.Meta(pattern=r"^(\d{1,5}-\d{1,5})?$")]
 class SipSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[sip]``: where calls are taken. `listen` serves UDP and TCP on one port.
 
-    `listen_tcp` is needed only where the sockets are inherited (``fd://``). `contact_host` is what
-    the Contact and the SDP name when `listen` is a wildcard.
+    `listen_tcp` is needed only where the sockets are inherited (``fd://``). `listen_tls` serves SIP
+    over TLS, with the certificate of ``[sip.tls]``, on a port of its own (5061 by custom).
+    `contact_host` is what the Contact and the SDP name when `listen` is a wildcard.
     """
 
     listen: str = "127.0.0.1:5060"
     listen_tcp: str = ""
+    listen_tls: str = ""
     contact_host: str = ""
+    tls: TlsSettings = TlsSettings()
 
 
 class SiprecSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,5 +146,7 @@ class McpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivery: DeliverySettings = DeliverySettings()
     mpc: MpcSettings = MpcSettings()
     limits: LimitSettings = LimitSettings()
+    tls: TlsSettings = TlsSettings()
+    trust: TrustSettings = TrustSettings()
     accounts: list[Account] = []
     log: LogSettings = LogSettings()

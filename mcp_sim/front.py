@@ -21,7 +21,7 @@ from mcp_sim.recipients import CAUSES
 from mcp_sim.recording.spool.space import SpoolSpace
 from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.refusals import Refusals
-from mcp_sim.sip import AgentLimits, SipAgent
+from mcp_sim.sip import AgentLimits, SipAgent, SipTls
 
 USER_AGENT = "reclab-mcp"
 _DIALOGS_PER_CALL = 4
@@ -53,6 +53,7 @@ async def open_front(
     spool: Spool,
     book: ProfileBook,
     pipeline: Pipeline,
+    tls: SipTls | None = None,
 ) -> AsyncIterator[Front]:
     """Start the capture processes, then let callers in; at the end every call is ended."""
     size = settings.capture.processes
@@ -67,8 +68,8 @@ async def open_front(
             on_captured=pipeline.captured,
         )
         fleet.tell_deaths(calls.capture_died)
-        front = _assemble(addresses, facts, fleet, calls, book, pipeline, spool)
-        await front.agent.open(addresses.sip_udp, addresses.sip_tcp)
+        front = _assemble(addresses, facts, fleet, calls, book, pipeline, spool, tls)
+        await front.agent.open(addresses.sip_udp, addresses.sip_tcp, addresses.sip_tls)
         try:
             yield front
         finally:
@@ -85,6 +86,7 @@ def _assemble(
     book: ProfileBook,
     pipeline: Pipeline,
     spool: Spool,
+    tls: SipTls | None,
 ) -> Front:
     registry = CollectorRegistry()
     refusals = Refusals(registry, (*CAUSES, *ROOM_CAUSES))
@@ -96,6 +98,7 @@ def _assemble(
         on_invite=reception.take,
         limits=_limits(calls.limit),
         advertise=addresses.contact_host,
+        tls=tls,
     )
     registry.register(
         PlatformCollector(calls=calls, agent=agent, fleet=fleet, pipeline=pipeline, spool=spool)

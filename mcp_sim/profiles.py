@@ -21,6 +21,7 @@ from mcp_sim.recording.spool.durable import write_file
 from recording_format.certificates import RecordingCertificate
 from recording_format.errors import CertificateError
 from recording_format.ivr_profile import IvrProfile, choose_profile
+from service_shell.trust import tls_fault
 
 _log = structlog.get_logger()
 
@@ -188,4 +189,4 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
 def _brief(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the processor answered {error.status}"
-    return str(error) or type(error).__name__
+    return tls_fault(error) or str(error) or type(error).__name__

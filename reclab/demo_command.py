@@ -24,17 +24,19 @@ from mcp_sim.load.comparison import expected_calls
 from mcp_sim.load.report import LoadReport
 from mcp_sim.load.scenario import Scenario
 from reclab.doors import Ports
+from reclab.https import trusting
 from reclab.lab import DEFAULT_FOLDER, DataOption, Lab
 from reclab.load_command import show_failures
 from reclab.preparation import LabFolder, RecordingOptions
 from reclab.running import running_lab
 from reclab.stopping import INTERRUPTED, run_until, stop_signals
-from reclab.up_command import ChannelsOption, TypeOption, chosen_options
+from reclab.up_command import ChannelsOption, TlsOption, TypeOption, chosen_options
 from reclab.verification import Verdict, Verifier
 from reclab.verify_command import verify_recordings
 from service_shell.accounts import basic_header
 from service_shell.listening import split_address
 from service_shell.log import LogSettings, configure_logging
+from service_shell.trust import client_context
 
 _LOOK_EVERY = 0.25
 _WAIT_FOR_RECORDINGS = 60.0
@@ -47,6 +49,7 @@ def demo(
         bool, typer.Option("--exit", help="End after the proof; 1 when anything is wrong.")
     ] = False,
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
+    tls: TlsOption = False,
     type_: TypeOption = None,
     channels: ChannelsOption = None,
 ) -> None:
@@ -58,19 +61,19 @@ def demo(
     """
     configure_logging("reclab", LogSettings(level="warning"))
     options = chosen_options(type_, channels)
-    good = uvloop.run(_demo(data, options, calls, seconds, end=end))
+    good = uvloop.run(_demo(data, options, calls, seconds, tls=tls, end=end))
     if not good:
         raise typer.Exit(INTERRUPTED if good is None else 1)
 
 
 async def _demo(
-    data: Path, options: RecordingOptions, calls: int, seconds: float, *, end: bool
+    data: Path, options: RecordingOptions, calls: int, seconds: float, *, tls: bool, end: bool
 ) -> bool | None:
     """Return whether all was well, or None when the demo was ended before it was through."""
     console = Console(highlight=False, soft_wrap=True)
     stop = stop_signals()
     up = running_lab(
-        data, options, ports=Ports.USUAL_OR_FREE, say=console.print, hurry=stop.hurried
+        data, options, ports=Ports.USUAL_OR_FREE, say=console.print, tls=tls, hurry=stop.hurried
     )
     async with AsyncExitStack() as stack:
         lab = await run_until(stop.asked, stack.enter_async_context(up))
@@ -106,7 +109,11 @@ async def _place_calls(
         codec="pcma",
         seed=secrets.randbits(53),
     )
-    caller = Caller(scenario, split_address(lab.sip), "udp", None, stopping)
+    if lab.sip_tls:
+        trust = client_context(lab.services_ca)
+        caller = Caller(scenario, split_address(lab.sip_tls), "tls", None, stopping, trust)
+    else:
+        caller = Caller(scenario, split_address(lab.sip), "udp", None, stopping)
     showing = asyncio.create_task(_show_calls(console, lab))
     try:
         return await caller.run()
@@ -121,7 +128,7 @@ async def _show_calls(console: Console, lab: Lab) -> None:
         return
     operator = lab.users["operator"]
     headers = {"Authorization": basic_header(operator.name, operator.password)}
-    async with aiohttp.ClientSession(headers=headers) as http:
+    async with aiohttp.ClientSession(headers=headers, connector=trusting(lab.services_ca)) as http:
         with Live(console=console, transient=True) as live:
             while True:
                 async with http.get(f"{lab.control}/calls") as answer:
@@ -187,7 +194,7 @@ async def _open_by_hand(lab: Lab, folder: LabFolder, verdict: Verdict) -> str:
     operator = lab.users["operator"]
     headers = {"Authorization": basic_header(operator.name, operator.password)}
     async with (
-        aiohttp.ClientSession(headers=headers) as http,
+        aiohttp.ClientSession(headers=headers, connector=trusting(lab.services_ca)) as http,
         http.get(f"{lab.processor}/api/v2/recordings/{verdict.id}") as answer,
     ):
         media = json.loads(await answer.read())["recording"]["mediaFiles"][0]
@@ -197,6 +204,7 @@ async def _open_by_hand(lab: Lab, folder: LabFolder, verdict: Verdict) -> str:
     extension = media["mediaId"].rpartition(".")[2]
     key = lab.keys[media["certAlias"][0]]
     curl = ["curl", "-sf", "--netrc-file", str(folder.netrc)]
+    curl += ["--cacert", lab.services_ca] if lab.services_ca else []
     curl += ["-o", "envelope.pem", envelope, "-o", "recording.bin", stored]
     openssl = ["openssl", "cms", "-decrypt", "-inform", "PEM", "-in", "envelope.pem"]
     openssl += ["-content", "recording.bin", "-inkey", key, "-binary"]

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 
+from reclab.https import not_reached, trusting
 from reclab.lab import Lab
 from reclab.preparation import (
     FIRST_OPTIONS,
@@ -82,7 +83,9 @@ async def deploy_profile(
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
     url = f"{lab.processor}/lab/profiles"
     try:
-        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+        async with aiohttp.ClientSession(
+            headers=headers, timeout=timeout, connector=trusting(lab.services_ca)
+        ) as http:
             async with http.get(url) as answer:
                 answer.raise_for_status()
                 known = (await answer.json())["profiles"]
@@ -93,5 +96,7 @@ async def deploy_profile(
                 return
             async with http.put(f"{url}/{PROFILE_DBID}", json=wanted) as answer:
                 answer.raise_for_status()
+    except aiohttp.ClientConnectorError as error:
+        raise SettingsError(f"the profile could not be deployed: {not_reached(error)}") from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise SettingsError(f"the profile could not be deployed: {error}") from None

@@ -38,8 +38,9 @@ class User(msgspec.Struct, frozen=True):
 class Lab(msgspec.Struct, frozen=True):
     """Addresses, users and keys of a lab. URLs have no trailing slash.
 
-    `sip` is ``host:port``; `store` is the collection of the recordings; `users` maps a role to its
-    account; `keys` maps a certificate's alias to the path of its PEM private key.
+    `sip` is ``host:port``, `sip_tls` another for SIP over TLS where there is one; `store` is the
+    collection of the recordings; `users` maps a role to its account; `keys` maps a certificate's
+    alias to the path of its PEM private key; `services_ca` is the CA file of a lab that speaks TLS.
     """
 
     sip: str
@@ -53,6 +54,8 @@ class Lab(msgspec.Struct, frozen=True):
     domain: str
     ccid: str
     profile_dbid: int
+    sip_tls: str = ""
+    services_ca: str = ""
 
 
 def write_lab(folder: Path, lab: Lab) -> Path:

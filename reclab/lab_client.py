@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from reclab.https import not_reached, trusting
 from reclab.lab import Lab
 from service_shell.accounts import basic_header
 
@@ -81,9 +82,7 @@ class LabClient:
                     raise LabError(f"{url} answered {answer.status}")
                 yield answer
         except aiohttp.ClientConnectorError as error:
-            raise LabError(
-                f"nothing answers at {error.host}:{error.port} for {url}: is the lab up?"
-            ) from None
+            raise LabError(not_reached(error, url)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise LabError(f"{url} could not be read: {reason}") from None
@@ -99,5 +98,7 @@ async def lab_client(lab: Lab) -> AsyncIterator[LabClient]:
     operator = lab.users["operator"]
     headers = {"Authorization": basic_header(operator.name, operator.password)}
     timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+    async with aiohttp.ClientSession(
+        headers=headers, timeout=timeout, connector=trusting(lab.services_ca)
+    ) as http:
         yield LabClient(lab, http)

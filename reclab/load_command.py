@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import secrets
+import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ from reclab.target import check_listening
 from service_shell.listening import split_address
 from service_shell.log import LogSettings, configure_logging
 from service_shell.settings import SettingsError
+from service_shell.trust import client_context
 
 _LINE_EVERY: Final = 5.0
 _REASONS: Final = 5
@@ -58,6 +60,7 @@ class Transport(enum.StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 class Arrivals(enum.StrEnum):
@@ -80,7 +83,13 @@ def load(
         ),
     ] = Signalling.SIPREC,
     codec: Annotated[Codec, typer.Option(help="G.711 law.")] = Codec.PCMU,
-    transport: Annotated[Transport, typer.Option(help="SIP over UDP or TCP.")] = Transport.UDP,
+    transport: Annotated[
+        Transport, typer.Option(help="SIP over UDP, TCP or TLS (to the port for that).")
+    ] = Transport.UDP,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="tls: a CA file (PEM) that is believed beside the system's."),
+    ] = None,
     audio: Annotated[
         Path | None,
         typer.Option(help="A WAV file that is heard behind the signature, looped (below 2.5 kHz)."),
@@ -135,7 +144,8 @@ def load(
         profile_dbid=profile_dbid,
     )
     _check_writable(report)
-    result = _run(scenario, split_address(target), transport, audio)
+    trust = _trust(transport, ca)
+    result = _run(scenario, split_address(target), transport, audio, trust)
     if result is None:
         raise typer.Exit(INTERRUPTED)
     if report is not None:
@@ -154,15 +164,27 @@ def _check_writable(report: Path | None) -> None:
         raise SettingsError(f"the report {report} cannot be written: its folder does not exist")
 
 
+def _trust(transport: Transport, ca: Path | None) -> ssl.SSLContext | None:
+    if transport is Transport.TLS:
+        return client_context(str(ca or ""), name="--ca")
+    if ca is not None:
+        raise SettingsError("--ca belongs to --transport tls")
+    return None
+
+
 def _run(
-    scenario: Scenario, target: tuple[str, int], transport: Transport, audio: Path | None
+    scenario: Scenario,
+    target: tuple[str, int],
+    transport: Transport,
+    audio: Path | None,
+    trust: ssl.SSLContext | None,
 ) -> LoadReport | None:
     """Return what became of the calls, or None when the run was not left the time for it."""
 
     async def run() -> LoadReport | None:
         stop = stop_signals()
-        caller = Caller(scenario, target, transport.value, audio, stop.asked)
-        await check_listening(target, transport.value)
+        caller = Caller(scenario, target, transport.value, audio, stop.asked, trust)
+        await check_listening(target, transport.value, trust)
         async with showing(caller.progress, Console(stderr=True)):
             return await run_until(stop.hurried, caller.run())
 

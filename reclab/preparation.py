@@ -18,6 +18,7 @@ from crypto_server.keystore import Keystore
 from reclab.files import make_private_folder, write_private
 from reclab.lab import Lab, User
 from reclab.pki import Pair, new_authority, new_recording_certificate, utc_now, write_pair
+from reclab.service_certificates import ServiceCertificates
 from recording_format.certificates import RecordingCertificate, certificate_alias
 from service_shell.accounts import hash_password
 from service_shell.settings import SettingsError
@@ -35,13 +36,22 @@ _KEYSTORE = "keystore"
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """``host:port`` of each door of the lab, as the others reach it."""
+    """``host:port`` of each door of the lab, as the others reach it.
+
+    With `sip_tls` every service speaks TLS, and SIP does there.
+    """
 
     sip: str
     control: str
     store: str
     processor: str
     crypto: str
+    sip_tls: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """That of the services' URLs."""
+        return "https" if self.sip_tls else "http"
 
 
 class RecordingOptions(msgspec.Struct, frozen=True):
@@ -89,6 +99,7 @@ class LabFolder:
         self.secrets = self.root / "secrets"
         self.logs = self.root / "log"
         self.plan = self.root / _PLAN
+        self.service_certificates = ServiceCertificates(self.root)
 
     def password_file(self, name: str) -> Path:
         """The file that holds the password of `name`."""
@@ -122,6 +133,10 @@ def prepare(
         # The keystore's is changed while the lab runs: what the file says is what opens it.
         if name != _KEYSTORE or not file.exists():
             write_private(file, password + "\n")
+    if addresses.sip_tls:
+        at = {name: getattr(addresses, name) for name in ("store", "processor", "crypto")}
+        at |= {"control": addresses.control, "sip": addresses.sip_tls}
+        folder.service_certificates.issue(at, utc_now())
     host = addresses.processor.rpartition(":")[0].strip("[]")
     operator = plan.user("operator")
     netrc = f"machine {host} login {operator.name} password {operator.password}\n"
@@ -136,16 +151,18 @@ def describe(folder: LabFolder, plan: LabPlan) -> Lab:
     at = plan.addresses
     return Lab(
         sip=at.sip,
-        control=f"http://{at.control}",
+        control=f"{at.scheme}://{at.control}",
         store=_store_url(at),
-        processor=f"http://{at.processor}",
-        crypto=f"http://{at.crypto}",
+        processor=f"{at.scheme}://{at.processor}",
+        crypto=f"{at.scheme}://{at.crypto}",
         users={role: plan.user(role) for role in PUBLIC_ROLES},
         ca_file=str(folder.ca_file),
         keys={alias: str(folder.root / file) for alias, file in plan.keys.items()},
         domain=DOMAIN,
         ccid=CCID,
         profile_dbid=PROFILE_DBID,
+        sip_tls=at.sip_tls,
+        services_ca=str(folder.service_certificates.ca_file) if at.sip_tls else "",
     )
 
 
@@ -175,11 +192,11 @@ def profile(folder: LabFolder, plan: LabPlan, options: RecordingOptions) -> dict
 
 
 def _store_url(addresses: Addresses) -> str:
-    return f"http://{addresses.store}/recordings"
+    return f"{addresses.scheme}://{addresses.store}/recordings"
 
 
 def _metadata_url(addresses: Addresses) -> str:
-    return f"http://{addresses.processor}/api/contact-centers/{DOMAIN}/recordings"
+    return f"{addresses.scheme}://{addresses.processor}/api/contact-centers/{DOMAIN}/recordings"
 
 
 def _make_identity(folder: LabFolder, addresses: Addresses) -> LabPlan:
@@ -229,7 +246,7 @@ def _all_settings(
             for r in roles
         ]
 
-    return {
+    settings: dict[str, dict[str, object]] = {
         "store": {
             "listen": listen(at.store),
             "root": str(folder.store),
@@ -238,7 +255,7 @@ def _all_settings(
         "processor": {
             "listen": listen(at.processor),
             "catalogue": str(folder.catalogue / "recordings.sqlite"),
-            "crypto_url": f"http://{at.crypto}",
+            "crypto_url": f"{at.scheme}://{at.crypto}",
             "contact_center": {"domain": DOMAIN, "ccid": CCID, "region": REGION},
             "accounts": accounts("mcp", "operator", "listener", "admin", "crypto"),
             "storages": [
@@ -262,7 +279,7 @@ def _all_settings(
                 "password_file": str(folder.password_file(_KEYSTORE)),
             },
             "processor": {
-                "url": f"http://{at.processor}",
+                "url": f"{at.scheme}://{at.processor}",
                 "user": "crypto",
                 "password_file": str(folder.password_file("crypto")),
             },
@@ -271,10 +288,14 @@ def _all_settings(
         },
         "mcp": {
             "listen": listen(at.control),
-            "sip": {"listen": listen(at.sip), "contact_host": at.sip.rpartition(":")[0]},
+            "sip": {
+                "listen": listen(at.sip),
+                "contact_host": at.sip.rpartition(":")[0],
+                **({"listen_tls": listen(at.sip_tls)} if at.sip_tls else {}),
+            },
             "spool": {"folder": str(folder.root / "spool"), "keyring": str(folder.keyring)},
             "processor": {
-                "url": f"http://{at.processor}",
+                "url": f"{at.scheme}://{at.processor}",
                 "user": "mcp",
                 "password_file": str(folder.password_file("mcp")),
             },
@@ -282,3 +303,18 @@ def _all_settings(
             "accounts": accounts("operator", "admin"),
         },
     }
+    if at.sip_tls:
+        _add_tls(settings, folder.service_certificates)
+    return settings
+
+
+def _add_tls(settings: dict[str, dict[str, object]], certificates: ServiceCertificates) -> None:
+    """Give each service its certificate, and each client of others the CA of all."""
+    trust: dict[str, object] = {"trust": {"ca_file": str(certificates.ca_file)}}
+    settings["store"] |= {"tls": certificates.settings("store")}
+    settings["processor"] |= {"tls": certificates.settings("processor"), **trust}
+    settings["crypto"] |= {"tls": certificates.settings("crypto"), **trust}
+    settings["mcp"] |= {"tls": certificates.settings("control"), **trust}
+    sip = settings["mcp"]["sip"]
+    assert isinstance(sip, dict)
+    sip["tls"] = certificates.settings("sip")

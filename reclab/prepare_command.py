@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reclab.doors import USUAL_ADDRESSES
+from reclab.doors import USUAL_ADDRESSES, USUAL_SIP_TLS
 from reclab.lab import DEFAULT_FOLDER, LAB_FILE, DataOption, write_lab
 from reclab.preparation import Addresses, LabFolder, describe
 from reclab.preparation import prepare as prepare_lab
-from reclab.up_command import ChannelsOption, TypeOption, chosen_options
+from reclab.up_command import ChannelsOption, TlsOption, TypeOption, chosen_options
 from service_shell.listening import split_address
 
 Address = Annotated[str, typer.Option(help="host:port, as the other services reach it.")]
@@ -29,6 +29,10 @@ def prepare(
     store: Address = USUAL_ADDRESSES.store,
     processor: Address = USUAL_ADDRESSES.processor,
     crypto: Address = USUAL_ADDRESSES.crypto,
+    tls: TlsOption = False,
+    sip_tls: Annotated[
+        str, typer.Option(help="host:port of SIP over TLS, with --tls.")
+    ] = USUAL_SIP_TLS,
     listen_host: Annotated[
         str, typer.Option(help="Where each service listens, e.g. 0.0.0.0 in a container.")
     ] = "",
@@ -38,9 +42,16 @@ def prepare(
     The settings of each service lie in DIR/etc/NAME.toml: `python -m webdav_store`,
     `recording_processor`, `crypto_server` and `mcp_sim` take them by --config.
     """
-    for address in (sip, control, store, processor, crypto):
+    for address in (sip, control, store, processor, crypto, sip_tls):
         split_address(address)
-    addresses = Addresses(sip=sip, control=control, store=store, processor=processor, crypto=crypto)
+    addresses = Addresses(
+        sip=sip,
+        control=control,
+        store=store,
+        processor=processor,
+        crypto=crypto,
+        sip_tls=sip_tls if tls else "",
+    )
     folder = LabFolder(data)
     options = chosen_options(type_, channels)
     plan = prepare_lab(folder, addresses, options, listen_host=listen_host)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from reclab.https import not_reached, trusting
 from reclab.lab import Lab, User
 from reclab.lab_client import LabError
 from service_shell.accounts import basic_header
@@ -203,9 +204,7 @@ class Rewrapping:
             ) as answer:
                 return answer.status, await answer.read()
         except aiohttp.ClientConnectorError as error:
-            raise LabError(
-                f"nothing answers at {error.host}:{error.port} for {url}: is the lab up?"
-            ) from None
+            raise LabError(not_reached(error, url)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise LabError(f"{url} could not be asked: {reason}") from None
@@ -214,7 +213,7 @@ class Rewrapping:
 @asynccontextmanager
 async def rewrapping(lab: Lab, order: RewrapOrder) -> AsyncIterator[Rewrapping]:
     """Give what re-wraps recordings of `lab`, with its connections open meanwhile."""
-    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
+    async with aiohttp.ClientSession(timeout=_TIMEOUT, connector=trusting(lab.services_ca)) as http:
         yield Rewrapping(lab, order, http)
 
 

@@ -37,11 +37,13 @@ async def running_lab(
     *,
     ports: Ports,
     say: Say,
+    tls: bool = False,
     hurry: asyncio.Event | None = None,
 ) -> AsyncIterator[Lab]:
     """Bring the lab in folder `data` up; yield its description; end it in order.
 
-    With `hurry` set the end is at once: what is not delivered stays for the next start.
+    With `hurry` set the end is at once: what is not delivered stays for the next start. A folder
+    that was made with `tls` keeps it; one that was made without does not get it.
     Raises `SettingsError` for a folder or port that cannot be used, or a service that cannot start.
     """
     folder = LabFolder(data)
@@ -51,7 +53,12 @@ async def running_lab(
         (folder.root / LAB_FILE).unlink(missing_ok=True)
         lock = await held.enter_async_context(services_lock(folder.root, say))
         kept, last = load_plan(folder), last_deployed(folder)
-        doors = open_doors(kept.addresses if kept else None, ports, say)
+        if tls and kept and not kept.addresses.sip_tls:
+            raise SettingsError(
+                f"the lab in {data} was made without TLS, and what is stored in it is named by "
+                "http:// URLs: take another folder (--data)"
+            )
+        doors = open_doors(kept.addresses if kept else None, ports, say, tls=tls)
         for door in doors:
             held.enter_context(door)
         say("Preparing certificates, keys and accounts …")
@@ -108,6 +115,7 @@ def _children(folder: LabFolder, doors: Doors, lock: int) -> list[Child]:
             listen=doors.control,
             sip__listen=doors.sip_udp,
             sip__listen_tcp=doors.sip_tcp,
+            **({"sip__listen_tls": doors.sip_tls} if doors.sip_tls else {}),
         ),
     ]
 

@@ -37,6 +37,10 @@ class Channels(enum.StrEnum):
 EphemeralOption = Annotated[
     bool, typer.Option("--ephemeral", help="Take free ports instead of 5060 and 8800 to 8803.")
 ]
+TlsOption = Annotated[
+    bool,
+    typer.Option("--tls", help="HTTPS for every service, and SIP over TLS too. A folder keeps it."),
+]
 TypeOption = Annotated[
     FileType | None,
     typer.Option("--type", help="The recordings' file type; at first wav, later as it was."),
@@ -53,6 +57,7 @@ ChannelsOption = Annotated[
 def up(
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
     ephemeral: EphemeralOption = False,
+    tls: TlsOption = False,
     type_: TypeOption = None,
     channels: ChannelsOption = None,
 ) -> None:
@@ -68,7 +73,7 @@ def up(
 
     async def run() -> None:
         stop = stop_signals()
-        up = running_lab(data, options, ports=ports, say=console.print, hurry=stop.hurried)
+        up = running_lab(data, options, ports=ports, say=console.print, tls=tls, hurry=stop.hurried)
         async with AsyncExitStack() as stack:
             lab = await run_until(stop.asked, stack.enter_async_context(up))
             if lab is not None:
@@ -88,6 +93,9 @@ def chosen_options(type_: FileType | None, channels: Channels | None) -> Recordi
 def announce(console: Console, data: Path, lab: Lab) -> None:
     """Tell a person where everything is."""
     console.print(f"\nThe lab is up. SIP calls go to [bold]{lab.sip}[/] (UDP and TCP).")
+    if lab.sip_tls:
+        console.print(f"  SIP by TLS   {lab.sip_tls}")
+        console.print(f"  its CA file  {escape(lab.services_ca)}   (for browsers, curl and phones)")
     console.print(f"  the page     {lab.processor}/   (sign in as {lab.users['listener'].name})")
     console.print(f"  store        {lab.store}")
     console.print(f"  control API  {lab.control}")

@@ -22,6 +22,7 @@ from mcp_sim.load.comparison import compare_metadata, expect, long_enough
 from mcp_sim.load.decode import MediaError, decode_media
 from mcp_sim.load.finding import Finding, LegFinding, Tolerances
 from mcp_sim.load.report import CallReport
+from reclab.https import not_reached, trusting
 from reclab.key_ring import KeyRing
 from reclab.lab import Lab
 from reclab.lab_client import JsonDict, LabClient, LabError, lab_client
@@ -183,12 +184,18 @@ class Verifier:
         url = f"{self._lab.crypto}/rcs{document['mediaPath']}"
         try:
             async with (
-                aiohttp.ClientSession(headers=headers, timeout=_LISTENING) as http,
+                aiohttp.ClientSession(
+                    headers=headers,
+                    timeout=_LISTENING,
+                    connector=trusting(self._lab.services_ca),
+                ) as http,
                 http.get(url) as answer,
             ):
                 if answer.status != 200:
                     raise LabError(f"{url} answered {answer.status}")
                 return await _join(answer.content.iter_chunked(1 << 20), url)
+        except aiohttp.ClientConnectorError as error:
+            raise LabError(not_reached(error, url)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise LabError(f"{url} could not be read: {reason}") from None

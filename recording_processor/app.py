@@ -30,9 +30,11 @@ from recording_processor.web.application import make_application
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
-from service_shell.listening import bind_tcp, display
+from service_shell.listening import bind_tcp, url_of
 from service_shell.log import configure_logging
 from service_shell.settings import SettingsError, load_settings
+from service_shell.tls import open_tls
+from service_shell.trust import TrustSettings, trusting
 from service_shell.web import serve
 
 _NAME = "recording_processor"
@@ -58,33 +60,40 @@ async def run(settings: ProcessorSettings, lifetime: Lifetime) -> None:
     """Serve until the lifetime ends. Raises `SettingsError`."""
     accounts, storages = Accounts(settings.accounts), storages_of(settings)
     provisions = [_read_provisions(Path(name)) for name in settings.provision]
+    tls = open_tls(settings.tls)
     with bind_tcp(settings.listen) as sock:
-        async with _open_catalogue(settings) as catalogue, upstream_session() as http:
+        async with (
+            _open_catalogue(settings) as catalogue,
+            upstream_session(settings.trust) as http,
+        ):
             for name, provision in zip(settings.provision, provisions, strict=True):
                 await _provision(catalogue, name, provision)
             feed = ProfileFeed()
             app = make_application(
                 settings, catalogue, feed, http, accounts=accounts, storages=storages
             )
-            async with serve(app, sock, grace=settings.drain_seconds):
-                lifetime.ready(processor=f"http://{display(sock)}")
+            async with serve(app, sock, grace=settings.drain_seconds, tls=tls):
+                lifetime.ready(processor=url_of(sock, secure=tls is not None))
                 await lifetime.stopping.wait()
                 # Readers that wait for a change are answered now and do not hold up the end.
                 feed.close()
 
 
 @asynccontextmanager
-async def upstream_session() -> AsyncIterator[aiohttp.ClientSession]:
+async def upstream_session(
+    trust: TrustSettings | None = None,
+) -> AsyncIterator[aiohttp.ClientSession]:
     """The HTTP client for the store and crypto_server: no cookies, no proxies, nothing decoded."""
-    # How many connections there are is bounded by the streams that may be open.
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-    ) as session:
-        yield session
+    async with trusting(trust or TrustSettings()) as context:
+        # How many connections there are is bounded by the streams that may be open.
+        connector = aiohttp.TCPConnector(limit=0, ssl=context)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        ) as session:
+            yield session
 
 
 @asynccontextmanager

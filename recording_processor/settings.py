@@ -16,6 +16,8 @@ from recording_processor.storages import Storage, Storages
 from service_shell.accounts import Account
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
+from service_shell.tls import TlsSettings
+from service_shell.trust import TrustSettings
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Size = Annotated[int, Meta(ge=1024, le=1 << 30)]
@@ -64,6 +66,8 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     storages: list[Storage] = []
     accounts: list[Account] = []
     limits: Limits = Limits()
+    tls: TlsSettings = TlsSettings()
+    trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()
     drain_seconds: Seconds = 10.0
 

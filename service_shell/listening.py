@@ -75,6 +75,11 @@ def display(sock: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def url_of(sock: socket.socket, *, secure: bool) -> str:
+    """Return the URL of what is served on `sock`, without a slash behind it."""
+    return f"{'https' if secure else 'http'}://{display(sock)}"
+
+
 def _inherited(address: str) -> socket.socket | None:
     if not address.startswith("fd://"):
         return None

@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 import structlog
 from aiohttp import web
@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from service_shell.failure import BAD_PARAMETER, INTERNAL, failure
+from service_shell.tls import GOODBYE_SECONDS, HANDSHAKE_SECONDS, ServerTls
 
 _BACKLOG = 512
 _KEEPALIVE_SECONDS = 75.0
@@ -32,6 +33,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# Only over TLS (RFC 6797 §7.2). Of a day, because it holds for every port of the host: another
+# service there that is not moved to TLS yet is not closed to browsers for long.
+_ONLY_TLS = "max-age=86400"
 _LONGEST_HOST = 300
 _HOST = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(?P<port>\d{0,5}))?"
@@ -42,9 +46,15 @@ _log = structlog.get_logger()
 
 @asynccontextmanager
 async def serve(
-    app: web.Application, sock: socket.socket, *, grace: float = 10.0
+    app: web.Application,
+    sock: socket.socket,
+    *,
+    grace: float = 10.0,
+    tls: ServerTls | None = None,
 ) -> AsyncIterator[None]:
     """Serve `app` on the listening `sock`; at the end, open requests get `grace` seconds.
+
+    With `tls` by HTTPS only: what is no TLS is closed without an answer.
 
     aiohttp's own shutdown drops what clients still send, so an upload under way could never finish:
     running requests end first, then the server stops reading.
@@ -55,15 +65,32 @@ async def serve(
     runner = _Runner(app, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.SockSite(runner, sock, backlog=_BACKLOG)
-        await site.start()
-        try:
-            yield
-        finally:
-            await site.stop()
-            await running.drain(grace)
+        async with tls.following() if tls else nullcontext():
+            server = await _listen(runner, sock, tls)
+            try:
+                yield
+            finally:
+                server.close()
+                await running.drain(grace)
     finally:
         await runner.cleanup()
+
+
+async def _listen(
+    runner: web.AppRunner, sock: socket.socket, tls: ServerTls | None
+) -> asyncio.AbstractServer:
+    loop = asyncio.get_running_loop()
+    assert runner.server is not None, "the runner is set up"
+    if tls is None:
+        return await loop.create_server(runner.server, sock=sock, backlog=_BACKLOG)
+    return await loop.create_server(
+        runner.server,
+        sock=sock,
+        backlog=_BACKLOG,
+        ssl=tls.context,
+        ssl_handshake_timeout=HANDSHAKE_SECONDS,
+        ssl_shutdown_timeout=GOODBYE_SECONDS,
+    )
 
 
 class RunningRequests:
@@ -110,9 +137,11 @@ def is_host(text: str) -> bool:
     return found is not None and int(found["port"] or 0) <= _HIGHEST_PORT
 
 
-async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.secure:
+        response.headers["Strict-Transport-Security"] = _ONLY_TLS
     # What aiohttp says tells strangers the versions of Python and of itself.
     if response.headers.get("Server") == SERVER_SOFTWARE:
         response.headers["Server"] = "reclab"

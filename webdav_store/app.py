@@ -13,9 +13,10 @@ from aiohttp import web
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
-from service_shell.listening import bind_tcp, display
+from service_shell.listening import bind_tcp, url_of
 from service_shell.log import configure_logging
 from service_shell.settings import load_settings
+from service_shell.tls import open_tls
 from service_shell.web import basic_auth, errors_as_json, serve
 from webdav_store.dav import Dav
 from webdav_store.disk import Disk
@@ -49,17 +50,18 @@ async def run_store(settings: StoreSettings) -> AsyncIterator[str]:
     """Serve until the block ends; yield the collection's URL without a trailing slash.
 
     At the end no connection is accepted any more and running requests get `grace_seconds`.
-    Raises `SettingsError` when an account, the folder or the address cannot be used.
+    Raises `SettingsError` when an account, folder, certificate or address cannot be used.
     """
     accounts = Accounts(settings.accounts, tenants_apart=False)
+    tls = open_tls(settings.tls)
     root = StoreRoot(Path(settings.root), reserved_bytes=settings.limits.reserved_bytes)
     root.open()
     disk = Disk(read=settings.threads.read, write=settings.threads.write)
     try:
         sock = bind_tcp(settings.listen)
         app = _application(settings, accounts, root, disk)
-        async with serve(app, sock, grace=settings.grace_seconds):
-            yield f"http://{display(sock)}/{settings.collection}"
+        async with serve(app, sock, grace=settings.grace_seconds, tls=tls):
+            yield f"{url_of(sock, secure=tls is not None)}/{settings.collection}"
     finally:
         disk.close()
         root.close()

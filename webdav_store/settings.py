@@ -11,6 +11,7 @@ import msgspec
 
 from service_shell.accounts import Account
 from service_shell.log import LogSettings
+from service_shell.tls import TlsSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
@@ -58,4 +59,5 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: list[Account] = []
     limits: Limits = Limits()
     threads: Threads = Threads()
+    tls: TlsSettings = TlsSettings()
     log: LogSettings = LogSettings()

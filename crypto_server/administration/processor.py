@@ -22,6 +22,7 @@ from crypto_server.administration.errors import (
 )
 from crypto_server.settings import ProcessorSettings
 from service_shell.accounts import basic_header
+from service_shell.trust import unreached
 
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _LONGEST_SENTENCE = 500
@@ -182,8 +183,8 @@ class AdministrationClient:
                 return response.status, bytes(answer)
         except TimeoutError:
             raise ProcessorUnavailable("the recording processor did not answer in time") from None
-        except (aiohttp.ClientError, OSError):
-            raise ProcessorUnavailable("the recording processor cannot be reached") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise ProcessorUnavailable(unreached("the recording processor", error)) from None
 
 
 def _refusal(status: int, answer: bytes) -> AdministrationRefused:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from mcp_sim.load.offers import Address
 from mcp_sim.load.placed_call import Line, PlacedCall
 from mcp_sim.load.report import CallReport, LoadReport, Percentiles, Totals
 from mcp_sim.load.scenario import PlannedCall, Scenario, ScenarioError, plan_calls
-from mcp_sim.sip import AgentLimits, SipAgent
+from mcp_sim.sip import AgentLimits, SipAgent, SipTls
 from mcp_sim.sip.hop import TransportName, bracketed
 
 
@@ -48,6 +49,8 @@ class Caller:
     transport: TransportName = "udp"
     audio: Path | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    trust: ssl.SSLContext | None = None
+    """Whom "tls" believes; the target's certificate has to name the target's host."""
 
     def __post_init__(self) -> None:
         self.scenario.check()
@@ -84,7 +87,8 @@ class Caller:
     @contextlib.asynccontextmanager
     async def _open_agent(self, host: str) -> AsyncIterator[SipAgent]:
         limits = AgentLimits(calls=4 * self.scenario.concurrency + 100, transactions=100_000)
-        agent = SipAgent(user_agent="reclab load", limits=limits)
+        tls = SipTls(client=self.trust)
+        agent = SipAgent(user_agent="reclab load", limits=limits, tls=tls)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as udp:
             udp.bind((host, 0))

@@ -140,6 +140,7 @@ class PlacedCall:
             caller=invite.caller,
             callee=invite.callee,
             contact_parameters=invite.contact_parameters,
+            server_name=self.line.target[0],
         )
 
     async def _start(self, targets: list[LegTarget]) -> None:

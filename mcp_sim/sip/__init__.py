@@ -22,6 +22,7 @@ from .errors import (
 from .events import Acked, Ended
 from .message import SipRequest, SipResponse
 from .transaction import Timers
+from .transport import SipTls
 
 __all__ = [
     "Acked",
@@ -43,6 +44,7 @@ __all__ = [
     "SipError",
     "SipRequest",
     "SipResponse",
+    "SipTls",
     "Timers",
     "TransportFailed",
     "Updated",

@@ -14,18 +14,24 @@ REMEMBERED = 1000
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # compared, nothing is bound
 
 
-async def resolve(target: tuple[str, int], transport: TransportName, *, ipv6: bool) -> Hop:
-    """The hop of a host (name or address) and port; raises TransportFailed."""
+async def resolve(
+    target: tuple[str, int], transport: TransportName, *, ipv6: bool, server_name: str = ""
+) -> Hop:
+    """The hop of a host (name or address) and port; raises TransportFailed.
+
+    `server_name` is whom a certificate has to name where that is not the host.
+    """
     host, port = target
+    server_name = server_name or host
     if is_numeric(host):
-        return Hop(transport, host, port)
+        return Hop(transport, host, port, server_name)
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     try:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family)
     except (OSError, TimeoutError):
         raise TransportFailed(f"the host name {host} was not found") from None
-    return Hop(transport, str(found[0][4][0]), port)
+    return Hop(transport, str(found[0][4][0]), port, server_name)
 
 
 class LocalHosts:

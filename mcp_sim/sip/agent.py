@@ -1,7 +1,8 @@
-"""The SIP agent: one endpoint that takes and places calls over UDP and TCP.
+"""The SIP agent: one endpoint that takes and places calls over UDP, TCP and TLS.
 
 A thin asyncio shell over `UserAgent`: sockets, one timer for all deadlines, a task for each
-incoming call. `open` it on bound sockets, `close` it; both are bounded in time.
+incoming call; how calls are placed is `dialing`. `open` it on bound sockets, `close` it; both are
+bounded in time.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from .addressing import LocalHosts, resolve
 from .asking import Outcome
 from .call_events import SDP
 from .calls import IncomingCall, OutgoingCall, final_response
-from .errors import CallError, CallGone, CallRefused, CallTimeout, SipError, TransportFailed
+from .dialing import Dialing, Invitation
+from .errors import CallError, CallGone, SipError
 from .hop import Hop, Route, TransportName, bracketed
 from .identity import AgentIdentity
 from .message import HeaderList, MessageLimits, SipResponse
-from .placing import Placement, PlacementOutcome
 from .promises import Promises
 from .reasons import reason_phrase
 from .session import Session
 from .transaction import Timers
 from .transactions import Incoming, Transmit
-from .transport import TransportCounters, TransportLimits, Transports
+from .transport import SipTls, TransportCounters, TransportLimits, Transports
 from .user_agent import RETRY_LATER, Counters, UserAgent
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ class SipAgent:
     `on_invite` runs in a task of its own for each new call; it must answer or reject it, and may
     stay as long as the call (a handler that returns or fails without a final response makes it
     500). `advertise` is the host for Via and Contact where the socket is bound to all addresses.
+    Without `tls` nothing goes by it.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class SipAgent:
         limits: AgentLimits | None = None,
         timers: Timers | None = None,
         advertise: str = "",
+        tls: SipTls | None = None,
     ) -> None:
         self.limits = limits or AgentLimits()
         self.promises: Promises[Outcome] = Promises()
@@ -75,13 +78,16 @@ class SipAgent:
         self._advertise = advertise
         self._address = ("", 0)
         self._transports = Transports(
-            self._receive, self._send_failed, self.limits.message, self.limits.transport
+            self._receive,
+            self._send_failed,
+            self.limits.message,
+            self.limits.transport,
+            tls or SipTls(),
         )
         self._core: UserAgent | None = None
         self._calls: dict[Session, IncomingCall | OutgoingCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._placings: Promises[PlacementOutcome] = Promises()
-        self._taken_back: set[asyncio.Event] = set()
+        self._dialing = Dialing(self, self._calls)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -89,6 +95,11 @@ class SipAgent:
     def address(self) -> tuple[str, int]:
         """Host and port of the UDP socket."""
         return self._address
+
+    @property
+    def is_open(self) -> bool:
+        """False before `open`, and once it is closed."""
+        return self._core is not None
 
     @property
     def core(self) -> UserAgent:
@@ -114,11 +125,16 @@ class SipAgent:
 
     @property
     def open_connections(self) -> int:
-        """How many TCP connections are open now."""
+        """How many TCP and TLS connections are open now."""
         return self._transports.open_connections
 
-    async def open(self, udp: socket.socket, tcp: socket.socket | None = None) -> None:
-        """Take over the bound sockets (`tcp` already listens) and begin to serve."""
+    async def open(
+        self,
+        udp: socket.socket,
+        tcp: socket.socket | None = None,
+        tls: socket.socket | None = None,
+    ) -> None:
+        """Take over the bound sockets (`tcp` and `tls` already listen) and begin to serve."""
         name = udp.getsockname()
         self._address = (name[0], name[1])
         identity = AgentIdentity(
@@ -126,6 +142,7 @@ class SipAgent:
             port=name[1],
             local_host=LocalHosts(name[0], self._advertise).towards,
             token=lambda: secrets.token_hex(8),
+            tls_port=tls.getsockname()[1] if tls else 0,
         )
         self._core = UserAgent(
             identity,
@@ -135,7 +152,7 @@ class SipAgent:
             max_transactions=self.limits.transactions,
             patience=self.limits.answer_patience,
         )
-        await self._transports.open(udp, tcp)
+        await self._transports.open(udp, tcp, tls)
 
     async def close(self, grace: float = 1.0) -> None:
         """Refuse new calls, hang up the open ones, wait at most `grace` seconds, close.
@@ -150,7 +167,7 @@ class SipAgent:
             task.cancel()
         ends: list[Coroutine[None, None, object]] = [self._hang_up(c) for c in self._calls.values()]
         # A CANCEL may still wait for the peer's provisional response.
-        ends += [over.wait() for over in self._taken_back]
+        ends += self._dialing.taken_back()
         hanging = [asyncio.create_task(end) for end in ends]
         ending: list[asyncio.Task[object]] = [*hanging, *self._tasks]
         stuck = (await asyncio.wait(ending, timeout=grace))[1] if ending else set()
@@ -165,7 +182,7 @@ class SipAgent:
         await self._transports.close()
         self._core = None
         self.promises.close()
-        self._placings.close()
+        self._dialing.close()
 
     def refuse_new_calls(self) -> None:
         """From now on new INVITEs get 503 with Retry-After; open calls go on."""
@@ -185,92 +202,30 @@ class SipAgent:
         callee: str = "",
         call_id: str = "",
         contact_parameters: str = "",
+        server_name: str = "",
     ) -> OutgoingCall:
         """Place a call to `target` and wait for the final response; the ACK has been sent.
 
         `caller` and `callee` are From and To values (default: our address, `<uri>`). A request
         above 1300 bytes goes out over UDP all the same when "udp" was asked for (against
-        RFC 3261 §18.1.1): the lab's paths carry it, and the choice stays the caller's.
+        RFC 3261 §18.1.1): the lab's paths carry it, and the choice stays the caller's. Over "tls"
+        the peer's certificate has to name `server_name` (default: the target's host).
         Raises CallRefused, CallTimeout, TransportFailed. A cancelled or timed-out wait sends
         CANCEL.
         """
-        route = Route(await self._resolve(target, transport))
-        answered, told = self._placings.make()
-        placed: list[Placement] = []
-        over = asyncio.Event()
-
-        def done(outcome: PlacementOutcome, now: float) -> None:
-            # The call has to be known before the peer's next message is looked at.
-            if isinstance(outcome, tuple):
-                call = OutgoingCall(self, *outcome)
-                self._calls[outcome[0]] = call
-            told(outcome, now)
-            over.set()
-            self._taken_back.discard(over)
-
-        def start(now: float) -> None:
-            host = self.core.sent_by(route)
-            placed.append(
-                self.core.place(
-                    route,
-                    now,
-                    done,
-                    uri=uri,
-                    caller=caller or f"<sip:{host}>",
-                    callee=callee or f"<{uri}>",
-                    call_id=call_id or f"{secrets.token_hex(12)}@{host.rpartition(':')[0]}",
-                    headers=[*headers, ("Content-Type", content_type)] if body else headers,
-                    body=body,
-                    contact_parameters=contact_parameters,
-                )
-            )
-
-        self.act(start)
-        try:
-            async with asyncio.timeout(timeout):
-                outcome = await answered
-        except TimeoutError:
-            self._give_up(placed[0], answered, over)
-            raise CallTimeout(f"the call was not answered within {timeout:g} s") from None
-        except asyncio.CancelledError:
-            self._give_up(placed[0], answered, over)
-            raise
-        return self._placed(outcome)
-
-    def _placed(self, outcome: PlacementOutcome) -> OutgoingCall:
-        if isinstance(outcome, tuple):
-            call = self._calls.get(outcome[0])
-            if isinstance(call, OutgoingCall):
-                return call
-            raise CallGone("the call has ended at once")
-        if isinstance(outcome, SipResponse):
-            headers = tuple(
-                (name, value)
-                for name in outcome.headers.keys()  # noqa: SIM118  # no mapping, a header list
-                for value in outcome.headers.getlist(name)
-            )
-            raise CallRefused(outcome.code, outcome.phrase, headers)
-        if outcome == "transport":
-            raise TransportFailed("the INVITE could not be sent")
-        raise CallTimeout("the peer did not answer the INVITE")
-
-    def _give_up(
-        self,
-        placement: Placement,
-        answered: asyncio.Future[PlacementOutcome],
-        over: asyncio.Event,
-    ) -> None:
-        """Nobody waits for this call any more: take it back, or hang up what just came."""
-        if self._core is None:
-            return
-        if not over.is_set():
-            self._taken_back.add(over)
-        if not answered.cancel() and not answered.cancelled() and not answered.exception():
-            outcome = answered.result()
-            if isinstance(outcome, tuple) and outcome[0].open:
-                session = outcome[0]
-                self.act(lambda now: session.bye(now, lambda late, at: None))
-        self.act(placement.cancel)
+        ipv6 = ":" in self._address[0]
+        route = Route(await resolve(target, transport, ipv6=ipv6, server_name=server_name))
+        invitation = Invitation(
+            route=route,
+            uri=uri,
+            caller=caller,
+            callee=callee,
+            call_id=call_id,
+            headers=[*headers, ("Content-Type", content_type)] if body else headers,
+            body=body,
+            contact_parameters=contact_parameters,
+        )
+        return await self._dialing.dial(invitation, timeout)
 
     async def options(
         self,
@@ -279,7 +234,7 @@ class SipAgent:
         transport: TransportName = "udp",
     ) -> SipResponse:
         """Ask a peer for its abilities; any final response shows that it lives."""
-        route = Route(await self._resolve(target, transport))
+        route = Route(await resolve(target, transport, ipv6=":" in self._address[0]))
         asked, done = self.promises.make()
         uri = f"sip:{bracketed(target[0])}:{target[1]}"
         self.act(lambda now: self.core.ask_options(route, now, done, uri=uri))
@@ -379,6 +334,3 @@ class SipAgent:
                 await call.bye()
         except CallError:
             return
-
-    async def _resolve(self, target: tuple[str, int], transport: TransportName) -> Hop:
-        return await resolve(target, transport, ipv6=":" in self._address[0])

@@ -25,8 +25,8 @@ class Identity(Protocol):
     def via(self, route: Route) -> str:
         """A Via value with a new branch."""
 
-    def contact(self, route: Route, parameters: str) -> str:
-        """A Contact value that leads back here."""
+    def contact(self, route: Route, parameters: str, *, sips: bool) -> str:
+        """A Contact value that leads back here, with a SIPS URI or a SIP URI."""
 
     @property
     def own_headers(self) -> HeaderList:

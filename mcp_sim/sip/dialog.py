@@ -9,20 +9,22 @@ from __future__ import annotations
 import dataclasses
 
 from . import fields, grammar
-from .hop import Hop, Route, TransportName, bare, is_numeric
+from .hop import Hop, Route, TransportName, bare, default_port, is_numeric, is_sips
 from .message import MAX_URI_CHARS, HeaderList, SipRequest, SipResponse
 from .outgoing import OutgoingRequest
 
 DialogKey = tuple[str, str, str]  # Call-ID, local tag, remote tag
 
-DEFAULT_PORT = 5060
 MAX_FORWARDS = "70"
 _NOWHERE = ("0.0.0.0", "::")  # noqa: S104  # addresses that a peer wrote, nothing is bound to them
 
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Dialog:
-    """The state two user agents share; `local` and `remote` are whole From/To values."""
+    """The state two user agents share; `local` and `remote` are whole From/To values.
+
+    `sips`: it began with a SIPS URI, and so our Contact has to be one too (RFC 3261 §12.1).
+    """
 
     call_id: str
     local: str
@@ -34,6 +36,7 @@ class Dialog:
     flow: Hop
     local_sequence: int
     remote_sequence: int | None = None
+    sips: bool = False
 
     @classmethod
     def as_server(cls, request: SipRequest, local_tag: str) -> Dialog:
@@ -41,17 +44,21 @@ class Dialog:
 
         Raises ValueError when a Record-Route is not valid.
         """
+        routes = _checked(request.header_values("Record-Route"))
+        target = contact_uri(request) or _from_uri(request)
+        first = fields.addr_spec(routes[0]) if routes else target
         return cls(
             call_id=request.call_id,
             local=f"{request.headers['To']};tag={local_tag}",
             remote=request.headers["From"],
             local_tag=local_tag,
             remote_tag=request.from_tag,
-            remote_target=contact_uri(request) or _from_uri(request),
-            routes=_checked(request.header_values("Record-Route")),
+            remote_target=target,
+            routes=routes,
             flow=request.source,
             local_sequence=0,
             remote_sequence=request.cseq,
+            sips=is_sips(request.raw_uri) or is_sips(first),
         )
 
     @classmethod
@@ -74,6 +81,7 @@ class Dialog:
             routes=routes,
             flow=response.source,
             local_sequence=response.cseq,
+            sips=is_sips(request.uri),
         )
 
     @property
@@ -132,20 +140,26 @@ class Dialog:
         """Where the next request goes: the first route, else the remote target.
 
         Host names are not looked up: a peer that names itself is reached where it was heard
-        from. Over TCP the connection that carries the dialog is used again where it leads to
-        the same host.
+        from. The connection that carries the dialog is used again where it leads to the same
+        host. What came by TLS never goes on by less.
         """
         uri = fields.addr_spec(self.routes[0]) if self.routes else self.remote_target
         target = hop_of(uri, self.flow.transport)
         if target is None:
             return Route(self.flow)
-        if self.flow.transport == target.transport == "tcp" and self.flow.host == target.host:
-            return Route(self.flow, fallback=target)
+        same = self.flow.reliable and self.flow.transport == target.transport
+        if same and self.flow.host == target.host:
+            # Where the connection is gone, the same peer has to prove itself again.
+            name = self.flow.server_name
+            return Route(self.flow, fallback=dataclasses.replace(target, server_name=name))
         return Route(target)
 
 
 def hop_of(uri: str, default: TransportName) -> Hop | None:
-    """The address a URI leads to; None for names and for URIs without a usable host."""
+    """The address a URI leads to; None for names and for URIs without a usable host.
+
+    `default` is the transport of the dialog; from TLS nothing leads away.
+    """
     if len(uri) > MAX_URI_CHARS:
         return None
     try:
@@ -157,7 +171,9 @@ def hop_of(uri: str, default: TransportName) -> Hop | None:
         return None
     named = (parsed.parameters.get("transport") or default).lower()
     transport: TransportName = "tcp" if named == "tcp" else "udp"
-    port = parsed.port or DEFAULT_PORT
+    if "tls" in (default, named) or is_sips(uri):
+        transport = "tls"
+    port = parsed.port or default_port(transport)
     return Hop(transport, host, port) if port < 65536 else None
 
 

@@ -1,6 +1,6 @@
 """One place on the network that SIP messages come from and go to, and how hosts are written.
 
-For TCP the hop names a connection by the peer's address, so an answer finds the connection
+For TCP and TLS the hop names a connection by the peer's address, so an answer finds the connection
 that the request came on.
 """
 
@@ -10,16 +10,20 @@ import dataclasses
 import ipaddress
 from typing import Literal
 
-TransportName = Literal["udp", "tcp"]
+TransportName = Literal["udp", "tcp", "tls"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hop:
-    """A peer's transport address; `host` is a bare address (IPv6 without brackets)."""
+    """A peer's transport address; `host` is a bare address (IPv6 without brackets).
+
+    `server_name` is whom its certificate has to name where we connect by TLS, empty: `host`.
+    """
 
     transport: TransportName
     host: str
     port: int
+    server_name: str = dataclasses.field(default="", compare=False)
 
     @property
     def reliable(self) -> bool:
@@ -32,10 +36,20 @@ class Hop:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Route:
-    """Where to send: `hop`, and for TCP a second hop to try when that connection is gone."""
+    """Where to send: `hop`, and for a stream a second hop to try when that connection is gone."""
 
     hop: Hop
     fallback: Hop | None = None
+
+
+def default_port(transport: TransportName) -> int:
+    """The port where none is named (RFC 3261 §19.1.2)."""
+    return 5061 if transport == "tls" else 5060
+
+
+def is_sips(uri: str) -> bool:
+    """True for a SIPS URI: each hop to it has to be TLS (RFC 3261 §26.2.2)."""
+    return uri[:5].lower() == "sips:"
 
 
 def bracketed(host: str) -> str:

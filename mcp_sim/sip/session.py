@@ -214,7 +214,8 @@ class Session:
             self._send_bye(waiting or _ignore, now, by="ack-missing")
 
     def _contact(self, route: Route) -> HeaderList:
-        return [("Contact", self._identity.contact(route, self.contact_parameters))]
+        sips = self.dialog.sips
+        return [("Contact", self._identity.contact(route, self.contact_parameters, sips=sips))]
 
     # Our requests
 

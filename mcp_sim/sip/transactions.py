@@ -12,7 +12,7 @@ from typing import Protocol
 
 from .alarms import Alarms
 from .client_transaction import ClientTransaction, InviteClientTransaction
-from .hop import Hop, Route
+from .hop import Hop, Route, default_port
 from .message import HeaderList, SipRequest, SipResponse
 from .outgoing import OutgoingRequest, build_response, refusal_ack
 from .server_transaction import InviteServerTransaction, ServerTransaction
@@ -261,8 +261,8 @@ def server_key(request: SipRequest, method: str) -> TransactionKey:
 def response_route(request: SipRequest) -> Route:
     """Where responses go (RFC 3261 §18.2.2, RFC 3581 §4)."""
     source = request.source
-    port = request.via.port or DEFAULT_PORT
+    port = request.via.port or default_port(source.transport)
     if source.transport == "udp":
         symmetric = "rport" in request.via.parameters
         return Route(Hop("udp", source.host, source.port if symmetric else port))
-    return Route(source, fallback=Hop("tcp", source.host, port))
+    return Route(source, fallback=Hop(source.transport, source.host, port))

@@ -1,4 +1,4 @@
-"""UDP and TCP under the SIP agent: asyncio in, whole messages out.
+"""UDP, TCP and TLS under the SIP agent: asyncio in, whole messages out.
 
 Connections are kept by the peer's address and used again in both directions; each has bounds
 for what it may buffer, and a silent or slow one is closed.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
+import ssl
 from collections.abc import Callable, Coroutine
-from typing import cast
 
 import structlog
 
-from .framing import StreamFramer
+from service_shell.trust import certificate_fault
+
+from .connection import Connection
 from .hop import Hop
 from .message import MessageLimits
 from .transactions import Transmit
@@ -22,6 +24,7 @@ from .transactions import Transmit
 log = structlog.get_logger()
 
 MAX_DATAGRAM = 65_507
+_GOODBYE = 2.0  # seconds that a peer has to take the end of TLS
 
 Receive = Callable[[bytes, Hop], None]
 
@@ -34,9 +37,21 @@ class TransportLimits:
     write_buffer: int = 1 << 20
     queued_per_connect: int = 100
     connect_timeout: float = 5.0
+    handshake_timeout: float = 5.0
     partial_timeout: float = 15.0
     idle_timeout: float = 900.0
     sweep_every: float = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SipTls:
+    """What TLS is spoken with: as a server by our certificate, as a client by whom we trust.
+
+    Where a side has none, there is no TLS in that direction.
+    """
+
+    server: ssl.SSLContext | None = None
+    client: ssl.SSLContext | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -68,65 +83,6 @@ class DatagramSide(asyncio.DatagramProtocol):
         log.debug("A datagram was not delivered", error=str(exc))
 
 
-class Connection(asyncio.Protocol):
-    """One TCP connection, accepted or opened by us."""
-
-    def __init__(self, owner: Transports) -> None:
-        self.hop: Hop | None = None
-        self.transport: asyncio.Transport | None = None
-        self.heard_at = 0.0
-        self.partial_since: float | None = None
-        self._owner = owner
-        self._framer = StreamFramer(owner.message_limits)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Enter the connection under its peer's address."""
-        stream = cast("asyncio.Transport", transport)  # uvloop's is of no asyncio class
-        peer = stream.get_extra_info("peername")
-        self.transport = stream
-        if peer is None:  # gone before it was looked at
-            stream.abort()
-            return
-        self.hop = Hop("tcp", peer[0], peer[1])
-        self.heard_at = asyncio.get_running_loop().time()
-        stream.set_write_buffer_limits(self._owner.limits.write_buffer)
-        self._owner.enter(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Cut the stream into messages and hand them up."""
-        if self.hop is None or self.transport is None:
-            return
-        self.heard_at = asyncio.get_running_loop().time()
-        for message in self._framer.feed(data):
-            if self.transport.is_closing():
-                return  # cut off while its messages were answered
-            self._owner.receive(message, self.hop)
-        if self._framer.broken:
-            self.transport.close()  # after the refusal has been written
-        elif not self._framer.partial:
-            self.partial_since = None
-        elif self.partial_since is None:
-            self.partial_since = self.heard_at
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._owner.leave(self)
-
-    @property
-    def usable(self) -> bool:
-        """False once the connection is closed or being closed."""
-        return self.transport is not None and not self.transport.is_closing()
-
-    def write(self, data: bytes) -> bool:
-        """Write; False when the peer reads so little that the connection was cut off."""
-        assert self.transport is not None
-        if self.transport.get_write_buffer_size() > self._owner.limits.write_buffer:
-            self.transport.abort()
-            return False
-        self.transport.write(data)
-        return True
-
-
 class Transports:
     """The sockets of one agent."""
 
@@ -136,31 +92,45 @@ class Transports:
         failed: Callable[[Transmit], None],
         message_limits: MessageLimits,
         limits: TransportLimits,
+        tls: SipTls,
     ) -> None:
         self.receive = receive
         self.message_limits = message_limits
         self.limits = limits
         self.counters = TransportCounters()
         self._failed = failed
+        self._tls = tls
         self._udp: asyncio.DatagramTransport | None = None
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._connections: dict[Hop, Connection] = {}
         self._connecting: dict[Hop, list[Transmit]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def open_connections(self) -> int:
-        """How many TCP connections are open now."""
+        """How many TCP and TLS connections are open now."""
         return len(self._connections)
 
-    async def open(self, udp: socket.socket, tcp: socket.socket | None) -> None:
-        """Take over the bound sockets; `tcp` listens already."""
+    async def open(
+        self, udp: socket.socket, tcp: socket.socket | None, tls: socket.socket | None
+    ) -> None:
+        """Take over the bound sockets; `tcp` and `tls` listen already."""
         loop = asyncio.get_running_loop()
         self._udp, _ = await loop.create_datagram_endpoint(
             lambda: DatagramSide(self.receive, self.counters), sock=udp
         )
         if tcp is not None:
-            self._server = await loop.create_server(lambda: Connection(self), sock=tcp)
+            server = await loop.create_server(lambda: Connection(self, "tcp"), sock=tcp)
+            self._servers.append(server)
+        if tls is not None:
+            server = await loop.create_server(
+                lambda: Connection(self, "tls"),
+                sock=tls,
+                ssl=self._tls.server,
+                ssl_handshake_timeout=self.limits.handshake_timeout,
+                ssl_shutdown_timeout=_GOODBYE,
+            )
+            self._servers.append(server)
         self._spawn(self._sweep())
 
     async def close(self) -> None:
@@ -171,8 +141,8 @@ class Transports:
         for connection in list(self._connections.values()):
             if connection.transport is not None:
                 connection.transport.abort()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         if self._udp is not None:
             self._udp.close()
         await asyncio.sleep(0)  # lets the transports say goodbye to their protocols
@@ -215,23 +185,44 @@ class Transports:
             self._spawn(self._connect(target))
 
     async def _connect(self, target: Hop) -> None:
-        loop = asyncio.get_running_loop()
         problem = "the connection was closed"
         connection: Connection | None = None
         try:
             async with asyncio.timeout(self.limits.connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self), target.host, target.port
-                )
+                connection = await self._connected(target)
             self.counters.connected += 1
         except (OSError, TimeoutError) as error:
-            problem = str(error) or "the connection timed out"
+            refused = certificate_fault(error, target.server_name or target.host, target.port)
+            problem = refused or str(error) or "the connection timed out"
         finally:
             queue = self._connecting.pop(target, [])
         for transmit in queue:
             usable = connection is not None and connection.usable
             if connection is None or not usable or not connection.write(transmit.data):
                 self._fail(transmit, problem)
+
+    async def _connected(self, target: Hop) -> Connection:
+        """Connect; over TLS only to a peer that proves to be the one that was asked for."""
+        loop = asyncio.get_running_loop()
+
+        def make() -> Connection:
+            return Connection(self, target.transport, target.server_name)
+
+        if target.transport == "tcp":
+            _, connection = await loop.create_connection(make, target.host, target.port)
+            return connection
+        if self._tls.client is None:
+            raise OSError("no TLS is set up here")
+        _, connection = await loop.create_connection(
+            make,
+            target.host,
+            target.port,
+            ssl=self._tls.client,
+            server_hostname=target.server_name or target.host,
+            ssl_handshake_timeout=self.limits.handshake_timeout,
+            ssl_shutdown_timeout=_GOODBYE,
+        )
+        return connection
 
     def _fail(self, transmit: Transmit, problem: str) -> None:
         self.counters.send_failures += 1

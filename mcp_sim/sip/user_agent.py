@@ -14,7 +14,7 @@ from .asking import Outcome
 from .context import SessionContext
 from .dialog import Dialog, DialogKey
 from .events import Event
-from .hop import Hop, Route
+from .hop import Hop, Route, is_sips
 from .identity import AgentIdentity
 from .message import HeaderList, Malformed, MessageLimits, SipRequest, parse_message
 from .outgoing import OutgoingRequest, build_response
@@ -220,8 +220,9 @@ class UserAgent:
 
     def _abilities(self, incoming: Incoming) -> HeaderList:
         """What an OPTIONS asks for (RFC 3261 §11.2)."""
+        asked_by_sips = is_sips(incoming.request.raw_uri)
         return [
-            ("Contact", self._identity.contact(incoming.route)),
+            ("Contact", self._identity.contact(incoming.route, sips=asked_by_sips)),
             ("Accept", ", ".join(ACCEPT)),
             ("Accept-Encoding", "identity"),
             *self._identity.own_headers,
@@ -256,7 +257,7 @@ class UserAgent:
             ("To", callee),
             ("Call-ID", call_id),
             ("CSeq", "1 INVITE"),
-            ("Contact", self._identity.contact(route, contact_parameters)),
+            ("Contact", self._identity.contact(route, contact_parameters, sips=is_sips(uri))),
             *self._identity.own_headers,
             *headers,
         ]

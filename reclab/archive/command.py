@@ -127,7 +127,7 @@ def _door(data: Path, url: str, user: str, password_file: Path | None) -> Door:
     if not url:
         lab = load_lab(data)
         operator = lab.users["operator"]
-        return Door(lab.processor, operator.name, operator.password)
+        return Door(lab.processor, operator.name, operator.password, lab.services_ca)
     if not url.startswith(("http://", "https://")):
         raise SettingsError(f"--url {url} is not an http or https URL")
     if password_file is None:

@@ -16,7 +16,9 @@ import aiohttp
 from yarl import URL
 
 from reclab.archive.failure import ArchiveFailed
+from reclab.https import trusting
 from service_shell.accounts import basic_header
+from service_shell.trust import tls_fault
 
 JsonDict = dict[str, Any]
 PAGE = 20
@@ -25,11 +27,15 @@ _LONGEST_WAIT = 5.0
 
 
 class Door(NamedTuple):
-    """A processor's address (without a slash behind it), and who we are to it."""
+    """A processor's address (without a slash behind it), and who we are to it.
+
+    `services_ca` is the CA file that it is believed by, beside the system's roots.
+    """
 
     url: str
     user: str
     password: str
+    services_ca: str = ""
 
     def __repr__(self) -> str:
         return f"Door(url={self.url!r}, user={self.user!r})"
@@ -102,6 +108,8 @@ class Server:
         for attempt in range(1, _TRIES + 1):
             try:
                 answer = await self._http.get(URL(self._url + path, encoded=True))
+            except aiohttp.ClientSSLError as error:
+                raise ArchiveFailed(tls_fault(error)) from None
             except (aiohttp.ClientError, TimeoutError, OSError):
                 if attempt == _TRIES:
                     raise ArchiveFailed(
@@ -133,7 +141,11 @@ async def open_server(door: Door) -> AsyncIterator[Server]:
     }
     timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=120)
     async with aiohttp.ClientSession(
-        headers=headers, timeout=timeout, auto_decompress=False, read_bufsize=1 << 18
+        headers=headers,
+        timeout=timeout,
+        connector=trusting(door.services_ca),
+        auto_decompress=False,
+        read_bufsize=1 << 18,
     ) as http:
         yield Server(door, http)
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import typer
 
+from reclab.https import not_reached, trusting
 from reclab.lab import Lab, User, load_lab
 from service_shell.accounts import basic_header
 from service_shell.settings import SettingsError
@@ -61,6 +62,11 @@ class Address(NamedTuple):
     user: User
     lab: Lab | None
 
+    @property
+    def services_ca(self) -> str:
+        """The CA file that the lab's services are believed by."""
+        return self.lab.services_ca if self.lab else ""
+
 
 class Wanted(NamedTuple):
     """A certificate that a person named: the beginning of its id, and how it was said."""
@@ -96,9 +102,7 @@ class Server:
                 if response.status >= 300:
                     raise Refused(_sentence(answer, url, response.status), response.status)
         except aiohttp.ClientConnectorError as error:
-            raise SettingsError(
-                f"nothing answers at {error.host}:{error.port}: is the lab up?"
-            ) from None
+            raise SettingsError(not_reached(error)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise SettingsError(f"{url} could not be asked: {reason}") from None
@@ -160,7 +164,9 @@ class Server:
 async def server(address: Address) -> AsyncIterator[Server]:
     """Give what asks the server at `address`."""
     headers = {"Authorization": basic_header(address.user.name, address.user.password)}
-    async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as http:
+    async with aiohttp.ClientSession(
+        headers=headers, timeout=_TIMEOUT, connector=trusting(address.services_ca)
+    ) as http:
         yield Server(address, http)
 
 

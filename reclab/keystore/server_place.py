@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from reclab.cert.server import Address, JsonDict, Refused, server
+from reclab.https import not_reached, trusting
 from reclab.keystore.place import Changed, Counts, ForeignFile, Row
 from service_shell.accounts import basic_header
 from service_shell.settings import SettingsError
@@ -71,7 +72,11 @@ class ServerPlace:
         headers = {"Authorization": basic_header(user.name, user.password)}
         try:
             async with (
-                aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as http,
+                aiohttp.ClientSession(
+                    headers=headers,
+                    timeout=_TIMEOUT,
+                    connector=trusting(self._address.services_ca),
+                ) as http,
                 http.post(url, json=said, allow_redirects=False) as response,
             ):
                 data = await response.read()
@@ -79,9 +84,7 @@ class ServerPlace:
                     raise Refused(_sentence(data, url, response.status), response.status)
                 return data
         except aiohttp.ClientConnectorError as error:
-            raise SettingsError(
-                f"nothing answers at {error.host}:{error.port}: is the lab up?"
-            ) from None
+            raise SettingsError(not_reached(error)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise SettingsError(f"{url} could not be asked: {reason}") from None

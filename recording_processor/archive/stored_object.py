@@ -16,6 +16,7 @@ from recording_format.checked_stream import CheckedStream
 from recording_format.errors import RecordingFormatError
 from recording_processor.recording import MediaFile
 from recording_processor.storages import NotFetchable, Storages
+from service_shell.trust import unreached
 
 _BLOCK = 256 * 1024
 _REFUSALS = {
@@ -111,8 +112,8 @@ class StoredObjects:
             raise ObjectFault(str(error)) from None
         except TimeoutError:
             raise ObjectFault("the store did not answer in time") from None
-        except (aiohttp.ClientError, OSError):
-            raise ObjectFault("the store cannot be reached") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise ObjectFault(unreached("the store", error)) from None
         try:
             yield answer
         finally:

@@ -19,6 +19,7 @@ from yarl import URL
 from recording_processor.errors import UpstreamFailed, UpstreamSlow
 from recording_processor.web.metrics import Metrics
 from recording_processor.web.slots import Slots
+from service_shell.trust import unreached
 
 _log = structlog.get_logger()
 _CHUNK = 256 * 1024
@@ -106,9 +107,9 @@ class Relay:
         except TimeoutError:
             self._count("refused")
             raise UpstreamSlow(f"{self._name} did not answer in time") from None
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError) as error:
             self._count("refused")
-            raise UpstreamFailed(f"{self._name} cannot be reached") from None
+            raise UpstreamFailed(unreached(self._name, error)) from None
         try:
             yield response
         finally:

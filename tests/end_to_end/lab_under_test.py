@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -47,6 +48,8 @@ class LabUnderTest:
         self.folder = folder
         self.process = process
         self.lab: dict[str, Any] = json.loads((folder / "lab.json").read_text())
+        ca_file = self.lab["services_ca"]
+        self._trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
 
     @property
     def sip(self) -> str:
@@ -69,7 +72,7 @@ class LabUnderTest:
         if body is not None:
             request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=self._trust) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

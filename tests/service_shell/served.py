@@ -13,6 +13,7 @@ from aiohttp import web
 
 from service_shell.accounts import Account, Accounts, hash_password
 from service_shell.listening import bind_tcp, display
+from service_shell.tls import ServerTls
 from service_shell.web import basic_auth, errors_as_json, require_role, serve
 
 PASSWORD = "pass:wörd"
@@ -77,7 +78,7 @@ def sign_in(name: str, password: str = PASSWORD) -> str:
 
 
 @asynccontextmanager
-async def serving(*, grace: float = 5.0) -> AsyncIterator[Service]:
+async def serving(*, grace: float = 5.0, tls: ServerTls | None = None) -> AsyncIterator[Service]:
     """Serve on a free port until the block ends."""
     accounts = Accounts(
         [
@@ -90,7 +91,7 @@ async def serving(*, grace: float = 5.0) -> AsyncIterator[Service]:
     with bind_tcp("127.0.0.1:0") as sock:
         service = Service(display(sock))
         _add_routes(app, service)
-        async with serve(app, sock, grace=grace):
+        async with serve(app, sock, grace=grace, tls=tls):
             yield service
 
 

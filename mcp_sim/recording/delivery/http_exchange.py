@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -12,6 +11,7 @@ import aiohttp
 
 from mcp_sim.recording.delivery.errors import DestinationError, RefusedError
 from mcp_sim.recording.spool.public_url import public_url
+from service_shell.trust import tls_fault
 
 _CONNECT_SECONDS = 10.0
 _SLOWEST_BYTES_PER_SECOND = 100_000
@@ -62,7 +62,7 @@ class Exchange:
             ) as answer:
                 yield answer
         except aiohttp.ClientConnectorError as error:
-            reason = _reason(error.os_error)
+            reason = tls_fault(error) or _reason(error.os_error)
             raise DestinationError(f"{self.name} at {url} was not reached: {reason}") from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError):
             raise RefusedError(f"{url} is not a URL that {self.name} can have") from None
@@ -76,7 +76,7 @@ class Exchange:
 
 def _reason(error: OSError) -> str:
     """Return what the system says; asyncio's own text would repeat the address."""
-    known = error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError)
+    known = error.errno is not None and error.errno > 0
     return os.strerror(error.errno or 0).lower() if known else error.strerror or "no connection"
 
 

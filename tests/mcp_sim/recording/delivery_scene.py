@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Scene:
     processor: FakeProcessor
     credentials: CredentialsOf
     time: float = 1000.0
+    trust: ssl.SSLContext | bool = True
 
     def ready(self, segment: int = 1, /, **changes: object) -> str:
         """Put a rendered recording into the spool; return its item."""
@@ -75,7 +77,8 @@ class Scene:
         self, *, patience: float = 10.0, concurrency: int = 4, failures: int = 5
     ) -> AsyncIterator[Delivery]:
         """Run a new delivery on the spool, as a process that was just started would."""
-        async with aiohttp.ClientSession() as http:
+        connector = aiohttp.TCPConnector(ssl=self.trust)
+        async with aiohttp.ClientSession(connector=connector) as http:
             delivery = Delivery(
                 self.spool,
                 http,

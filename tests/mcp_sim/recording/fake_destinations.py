@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -157,11 +158,15 @@ async def _in_pieces(request: web.Request, status: int, body: str) -> web.Stream
 
 
 @asynccontextmanager
-async def serving(one: FakeStore | FakeProcessor) -> AsyncIterator[None]:
-    """Serve on a free port of the loopback; `url` is set meanwhile."""
+async def serving(
+    one: FakeStore | FakeProcessor, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Serve on a free port of the loopback, by HTTPS with `tls`; `url` is set meanwhile."""
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", one.handle)
-    async with TestServer(app) as server:
+    server = TestServer(app)
+    await server.start_server(ssl=tls)
+    async with server:
         one.url = str(server.make_url("")).rstrip("/")
         yield
 

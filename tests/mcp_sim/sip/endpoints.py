@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-from mcp_sim.sip import AgentLimits, IncomingCall, SipAgent, Timers
+from mcp_sim.sip import AgentLimits, IncomingCall, SipAgent, SipTls, Timers
 from mcp_sim.sip.agent import InviteHandler
 
 QUICK = Timers(t1=0.02, t2=0.16, t4=0.1, trying=0.02)
@@ -38,13 +38,18 @@ async def agent(
     timers: Timers = QUICK,
     limits: AgentLimits | None = None,
     send_buffer: int = 0,
+    tls: SipTls | None = None,
+    secure: socket.socket | None = None,
 ) -> AsyncIterator[SipAgent]:
-    """An open agent, closed at the end; `send_buffer` bounds what the kernel holds for TCP."""
-    opened = SipAgent(user_agent="test", on_invite=on_invite, timers=timers, limits=limits)
+    """An open agent, closed at the end; `send_buffer` bounds what the kernel holds for TCP.
+
+    `secure` listens for TLS, which is spoken with `tls`.
+    """
+    opened = SipAgent(user_agent="test", on_invite=on_invite, timers=timers, limits=limits, tls=tls)
     udp, tcp = bound_pair()
     if send_buffer:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)  # accepted ones inherit
-    await opened.open(udp, tcp)
+    await opened.open(udp, tcp, secure)
     try:
         async with asyncio.timeout(60):
             yield opened
