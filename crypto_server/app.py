@@ -35,6 +35,7 @@ from crypto_server.rewrap.rewrapper import Rewrapper
 from crypto_server.settings import PROCESSOR_PASSWORD, Settings, read_password
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
+from service_shell.faults.mounting import mount_faults
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_tcp, url_of
 from service_shell.log import configure_logging
@@ -126,6 +127,15 @@ async def playing_app(
         administration.add_to(app)
         rewrapper = Rewrapper(administration.certificates, keystore, processor, client)
         RewrapRoutes(rewrapper, administration.actions).add_to(app)
+        mount_faults(
+            app,
+            settings.faults,
+            "crypto",
+            path="/faults",
+            realm=REALM,
+            exempt=OPEN_PATHS,
+            registry=metrics.registry,
+        )
         yield app
 
 

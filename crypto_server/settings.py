@@ -14,6 +14,7 @@ from crypto_server.keystore.password_files import (
     read_password_file,
 )
 from service_shell.accounts import Account
+from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
 from service_shell.tls import TlsSettings
@@ -97,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     playback: PlaybackSettings = PlaybackSettings()
     tls: TlsSettings = TlsSettings()
     trust: TrustSettings = TrustSettings()
+    faults: FaultSettings = FaultSettings()
     log: LogSettings = LogSettings()
 
 

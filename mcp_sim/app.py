@@ -34,6 +34,7 @@ from mcp_sim.recording.spool.spool import Spool, SpoolError
 from mcp_sim.sip import SipTls
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
+from service_shell.faults.settings import open_switch
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import display, url_of
 from service_shell.log import configure_logging
@@ -67,6 +68,7 @@ async def run_platform(settings: McpSettings, lifetime: Lifetime) -> None:
     accounts = Accounts(settings.accounts, tenants_apart=False)
     authorization = settings.processor.authorization()
     control_tls, sip_tls = open_tls(settings.tls), _sip_tls(settings.sip)
+    faults = open_switch(settings.faults, "mcp")
     with await open_addresses(settings) as addresses, await _open_spool(settings) as spool:
         facts = await asyncio.to_thread(_facts, settings, spool)
         book = ProfileBook()
@@ -85,7 +87,7 @@ async def run_platform(settings: McpSettings, lifetime: Lifetime) -> None:
                 pipeline,
                 SipTls(sip_tls.context if sip_tls else None, trust),
             ) as front,
-            serve(front.control.application(accounts), addresses.control, tls=control_tls),
+            serve(front.control.application(accounts, faults), addresses.control, tls=control_tls),
         ):
             lifetime.ready(**_urls(addresses, secure=control_tls is not None))
             await lifetime.stopping.wait()

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from service_shell.accounts import Account, basic_header
+from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
 from service_shell.tls import TlsSettings
@@ -148,5 +149,6 @@ class McpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitSettings = LimitSettings()
     tls: TlsSettings = TlsSettings()
     trust: TrustSettings = TrustSettings()
+    faults: FaultSettings = FaultSettings()
     accounts: list[Account] = []
     log: LogSettings = LogSettings()

@@ -5,6 +5,7 @@ GET    /calls/refused        refused calls, newest first
 GET    /calls/{id}           one running call
 DELETE /calls/{id}           stop it: the recording is completed and delivered
 GET    /livez  /readyz  /metrics  /openapi.yaml    without sign-in
+       /faults               faults on purpose, where they are enabled (`service_shell.faults.api`)
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from mcp_sim.recording.capture.messages import CaptureStats, LegCounts
 from mcp_sim.refusals import Refusals
 from recording_format.media_file import is_secret_parameter
 from service_shell.accounts import Accounts
+from service_shell.faults import FaultSwitch
+from service_shell.faults.api import FaultApi
+from service_shell.faults.metrics import FaultCollector
 from service_shell.openapi import OPENAPI_PATH, openapi_route
 from service_shell.web import (
     NOT_FOUND,
@@ -87,8 +91,8 @@ class ControlApi:
         self._stats = stats
         self._ready = ready
 
-    def application(self, accounts: Accounts) -> web.Application:
-        """Return the aiohttp application."""
+    def application(self, accounts: Accounts, faults: FaultSwitch | None = None) -> web.Application:
+        """Return the aiohttp application; with `faults` these can be changed."""
         auth = basic_auth(accounts, realm="reclab mcp", open_paths=_OPEN_PATHS)
         app = web.Application(middlewares=[errors_as_json, auth], client_max_size=_BODY_LIMIT)
         app.router.add_get("/calls", self._list)
@@ -98,6 +102,9 @@ class ControlApi:
         app.router.add_get("/livez", self._live)
         app.router.add_get("/readyz", self._readiness)
         app.router.add_get("/metrics", self._metrics)
+        if faults is not None:
+            FaultApi(faults).add_to(app, "/faults")
+            self._registry.register(FaultCollector(faults, "mcp"))
         app.add_routes([openapi_route("mcp_sim")])
         return app
 

@@ -25,6 +25,7 @@ ROOMS: Final = {
     "cert": "reclab.cert.commands",
     "keystore": "reclab.keystore_command",
     "prepare": "reclab.prepare_command",
+    "faults": "reclab.faults.commands",
 }
 _OPTIONS: Final[dict[str, Any]] = {
     "add_completion": False,

@@ -18,6 +18,8 @@ from service_shell.settings import SettingsError
 
 LAB_FILE = "lab.json"
 DEFAULT_FOLDER = "reclab-data"
+FAULTS_ROLE = "faults"
+"""Of the account that may break the services; there only where faults on purpose are enabled."""
 
 DataOption = Annotated[
     Path,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import tomli_w
@@ -16,7 +16,7 @@ import tomli_w
 from crypto_server.errors import KeystoreError
 from crypto_server.keystore import Keystore
 from reclab.files import make_private_folder, write_private
-from reclab.lab import Lab, User
+from reclab.lab import FAULTS_ROLE, Lab, User
 from reclab.pki import Pair, new_authority, new_recording_certificate, utc_now, write_pair
 from reclab.service_certificates import ServiceCertificates
 from recording_format.certificates import RecordingCertificate, certificate_alias
@@ -117,16 +117,23 @@ def load_plan(folder: LabFolder) -> LabPlan | None:
 
 
 def prepare(
-    folder: LabFolder, addresses: Addresses, options: RecordingOptions, *, listen_host: str = ""
+    folder: LabFolder,
+    addresses: Addresses,
+    options: RecordingOptions,
+    *,
+    listen_host: str = "",
+    faults: bool = False,
 ) -> LabPlan:
     """Make or complete the lab in `folder`; return its plan.
 
-    With `listen_host` (for containers) each service listens there, on its address's port.
+    With `listen_host` (for containers) each service listens there, on its address's port. With
+    `faults` the services can be broken on purpose, by an account for it.
     """
     for needed in (folder.root, folder.catalogue, folder.store):
         make_private_folder(needed)
     plan = load_plan(folder) or _make_identity(folder, addresses)
-    plan = msgspec.structs.replace(plan, addresses=addresses)
+    passwords = _with_faults(plan.passwords) if faults else plan.passwords
+    plan = msgspec.structs.replace(plan, addresses=addresses, passwords=passwords)
     write_private(folder.plan, msgspec.json.encode(plan))
     for name, password in plan.passwords.items():
         file = folder.password_file(name)
@@ -141,21 +148,23 @@ def prepare(
     operator = plan.user("operator")
     netrc = f"machine {host} login {operator.name} password {operator.password}\n"
     write_private(folder.netrc, netrc)
-    for name, content in _all_settings(folder, plan, options, listen_host).items():
+    settings = _all_settings(folder, plan, options, listen_host)
+    for name, content in (_breakable(settings, plan) if faults else settings).items():
         write_private(folder.settings / f"{name}.toml", tomli_w.dumps(content))
     return plan
 
 
-def describe(folder: LabFolder, plan: LabPlan) -> Lab:
-    """Return what ``lab.json`` says."""
+def describe(folder: LabFolder, plan: LabPlan, *, faults: bool = False) -> Lab:
+    """Return what ``lab.json`` says; `faults` as the lab was prepared."""
     at = plan.addresses
+    roles = (*PUBLIC_ROLES, FAULTS_ROLE) if faults else PUBLIC_ROLES
     return Lab(
         sip=at.sip,
         control=f"{at.scheme}://{at.control}",
         store=_store_url(at),
         processor=f"{at.scheme}://{at.processor}",
         crypto=f"{at.scheme}://{at.crypto}",
-        users={role: plan.user(role) for role in PUBLIC_ROLES},
+        users={role: plan.user(role) for role in roles},
         ca_file=str(folder.ca_file),
         keys={alias: str(folder.root / file) for alias, file in plan.keys.items()},
         domain=DOMAIN,
@@ -231,9 +240,28 @@ def _deploy(folder: LabFolder, keystore: Keystore, pair: Pair, number: int) -> t
     return alias, key_file
 
 
+def _with_faults(passwords: dict[str, str]) -> dict[str, str]:
+    return {FAULTS_ROLE: secrets.token_urlsafe(18)} | passwords
+
+
+def _account(role: str, plan: LabPlan) -> dict[str, object]:
+    return {"name": role, "roles": [role], "password_hash": hash_password(plan.passwords[role])}
+
+
+def _breakable(settings: dict[str, dict[str, Any]], plan: LabPlan) -> dict[str, dict[str, Any]]:
+    """Return the settings with faults enabled in each service, and an account that may use them."""
+    account = _account(FAULTS_ROLE, plan)
+    return {
+        name: {**each, "accounts": [*each["accounts"], account], "faults": {"enabled": True}}
+        if "accounts" in each
+        else each
+        for name, each in settings.items()
+    }
+
+
 def _all_settings(
     folder: LabFolder, plan: LabPlan, options: RecordingOptions, listen_host: str
-) -> dict[str, dict[str, object]]:
+) -> dict[str, dict[str, Any]]:
     """Return the four services' settings, as their TOML files hold them."""
     at = plan.addresses
 
@@ -241,10 +269,7 @@ def _all_settings(
         return f"{listen_host}:{address.rpartition(':')[2]}" if listen_host else address
 
     def accounts(*roles: str) -> list[dict[str, object]]:
-        return [
-            {"name": r, "roles": [r], "password_hash": hash_password(plan.passwords[r])}
-            for r in roles
-        ]
+        return [_account(role, plan) for role in roles]
 
     settings: dict[str, dict[str, object]] = {
         "store": {

@@ -14,7 +14,13 @@ from reclab.doors import USUAL_ADDRESSES, USUAL_SIP_TLS
 from reclab.lab import DEFAULT_FOLDER, LAB_FILE, DataOption, write_lab
 from reclab.preparation import Addresses, LabFolder, describe
 from reclab.preparation import prepare as prepare_lab
-from reclab.up_command import ChannelsOption, TlsOption, TypeOption, chosen_options
+from reclab.up_command import (
+    ChannelsOption,
+    FaultsOption,
+    TlsOption,
+    TypeOption,
+    chosen_options,
+)
 from service_shell.listening import split_address
 
 Address = Annotated[str, typer.Option(help="host:port, as the other services reach it.")]
@@ -36,6 +42,7 @@ def prepare(
     listen_host: Annotated[
         str, typer.Option(help="Where each service listens, e.g. 0.0.0.0 in a container.")
     ] = "",
+    faults: FaultsOption = False,
 ) -> None:
     """Write a lab's folder without starting anything.
 
@@ -54,7 +61,7 @@ def prepare(
     )
     folder = LabFolder(data)
     options = chosen_options(type_, channels)
-    plan = prepare_lab(folder, addresses, options, listen_host=listen_host)
-    write_lab(folder.root, describe(folder, plan))
+    plan = prepare_lab(folder, addresses, options, listen_host=listen_host, faults=faults)
+    write_lab(folder.root, describe(folder, plan, faults=faults))
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     console.print(f"The lab is prepared: {data}/etc/*.toml and {data}/{LAB_FILE}")

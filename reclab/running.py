@@ -39,11 +39,13 @@ async def running_lab(
     say: Say,
     tls: bool = False,
     hurry: asyncio.Event | None = None,
+    faults: bool = False,
 ) -> AsyncIterator[Lab]:
     """Bring the lab in folder `data` up; yield its description; end it in order.
 
     With `hurry` set the end is at once: what is not delivered stays for the next start. A folder
-    that was made with `tls` keeps it; one that was made without does not get it.
+    that was made with `tls` keeps it; one that was made without does not get it. With `faults` the
+    services can be broken on purpose.
     Raises `SettingsError` for a folder or port that cannot be used, or a service that cannot start.
     """
     folder = LabFolder(data)
@@ -62,9 +64,9 @@ async def running_lab(
         for door in doors:
             held.enter_context(door)
         say("Preparing certificates, keys and accounts …")
-        plan = await asyncio.to_thread(prepare, folder, doors.addresses, options)
+        plan = await asyncio.to_thread(prepare, folder, doors.addresses, options, faults=faults)
         children = _children(folder, doors, lock)
-        lab = describe(folder, plan)
+        lab = describe(folder, plan, faults=faults)
         try:
             await _start(children, say)
             await deploy_profile(lab, last, profile(folder, plan, options), options)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from reclab.doors import Ports
-from reclab.lab import DEFAULT_FOLDER, LAB_FILE, DataOption, Lab
+from reclab.lab import DEFAULT_FOLDER, FAULTS_ROLE, LAB_FILE, DataOption, Lab
 from reclab.preparation import RecordingOptions
 from reclab.running import running_lab
 from reclab.stopping import run_until, stop_signals
@@ -53,6 +53,11 @@ ChannelsOption = Annotated[
     ),
 ]
 
+FaultsOption = Annotated[
+    bool,
+    typer.Option("--faults", help="Let the services be broken on purpose: see `reclab faults`."),
+]
+
 
 def up(
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
@@ -60,6 +65,7 @@ def up(
     tls: TlsOption = False,
     type_: TypeOption = None,
     channels: ChannelsOption = None,
+    faults: FaultsOption = False,
 ) -> None:
     """Start the whole lab on loopback and keep it up until Ctrl-C or SIGTERM.
 
@@ -73,7 +79,15 @@ def up(
 
     async def run() -> None:
         stop = stop_signals()
-        up = running_lab(data, options, ports=ports, say=console.print, tls=tls, hurry=stop.hurried)
+        up = running_lab(
+            data,
+            options,
+            ports=ports,
+            say=console.print,
+            tls=tls,
+            hurry=stop.hurried,
+            faults=faults,
+        )
         async with AsyncExitStack() as stack:
             lab = await run_until(stop.asked, stack.enter_async_context(up))
             if lab is not None:
@@ -100,6 +114,8 @@ def announce(console: Console, data: Path, lab: Lab) -> None:
     console.print(f"  store        {lab.store}")
     console.print(f"  control API  {lab.control}")
     console.print(f"  crypto       {lab.crypto}")
+    if FAULTS_ROLE in lab.users:
+        console.print("[yellow]Faults on purpose are enabled: `reclab faults` breaks things.[/]")
     console.print(
         f"Passwords, keys and addresses: {escape(str(data / LAB_FILE))}   (Ctrl-C ends the lab)\n"
     )

@@ -14,6 +14,7 @@ from msgspec import Meta
 from recording_processor.location import parse_location
 from recording_processor.storages import Storage, Storages
 from service_shell.accounts import Account
+from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
 from service_shell.tls import TlsSettings
@@ -70,6 +71,7 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()
     drain_seconds: Seconds = 10.0
+    faults: FaultSettings = FaultSettings()
 
     def __post_init__(self) -> None:
         try:

@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from service_shell.failure import BAD_PARAMETER, INTERNAL, failure
+from service_shell.faults.http import HTTP_FAULTS, Count
 from service_shell.tls import GOODBYE_SECONDS, HANDSHAKE_SECONDS, ServerTls
 
 _BACKLOG = 512
@@ -63,6 +64,7 @@ async def serve(
     app.middlewares[:0] = [running.count, host_is_sound]
     app.on_response_prepare.append(_add_headers)
     runner = _Runner(app, shutdown_timeout=1.0)
+    runner.count = running.count
     await runner.setup()
     try:
         async with tls.following() if tls else nullcontext():
@@ -71,6 +73,8 @@ async def serve(
                 yield
             finally:
                 server.close()
+                if HTTP_FAULTS in app:
+                    app[HTTP_FAULTS].end()
                 await running.drain(grace)
     finally:
         await runner.cleanup()
@@ -209,8 +213,13 @@ class _Server(web.Server):
 class _Runner(web.AppRunner):
     """Runs an application on our kind of server."""
 
-    __slots__ = ()
+    __slots__ = ("count",)
+
+    count: Count
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory)
+        answer, make = made.request_handler, made.request_factory
+        if HTTP_FAULTS in self.app:
+            answer, make = self.app[HTTP_FAULTS].around(answer, make, self.count)
+        return _Server(answer, request_factory=make)

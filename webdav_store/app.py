@@ -12,6 +12,7 @@ from aiohttp import web
 
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
+from service_shell.faults.mounting import mount_faults
 from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_tcp, url_of
 from service_shell.log import configure_logging
@@ -21,10 +22,12 @@ from service_shell.web import basic_auth, errors_as_json, serve
 from webdav_store.dav import Dav
 from webdav_store.disk import Disk
 from webdav_store.front import StoreFront
-from webdav_store.health import LIVEZ, METRICS, OPENAPI, READYZ, HealthPages
+from webdav_store.health import FAULTS, LIVEZ, METRICS, OPENAPI, READYZ, HealthPages
 from webdav_store.metrics import StoreMetrics
 from webdav_store.root import StoreRoot
 from webdav_store.settings import StoreSettings
+
+_REALM = "recordings"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,9 +77,19 @@ def _application(
     limits = settings.limits
     dav = Dav(root.folder, settings.collection, locks=limits.locks, properties=limits.properties)
     front = StoreFront(dav, disk, metrics, collection=settings.collection, limits=limits)
-    auth = basic_auth(accounts, realm="recordings", open_paths={LIVEZ, READYZ, METRICS, OPENAPI})
+    open_paths = {LIVEZ, READYZ, METRICS, OPENAPI}
+    auth = basic_auth(accounts, realm=_REALM, open_paths=open_paths)
     app = web.Application(middlewares=[errors_as_json, auth])
     HealthPages(root, disk, metrics).add_to(app.router)
+    mount_faults(
+        app,
+        settings.faults,
+        "store",
+        path=FAULTS,
+        realm=_REALM,
+        exempt=open_paths,
+        registry=metrics.registry,
+    )
     app.router.add_route("*", "/{path:.*}", front.handle, expect_handler=_expect_later)
     return app
 

@@ -12,6 +12,8 @@ from webdav_store.root import StoreRoot
 
 LIVEZ, READYZ, METRICS = "/-/livez", "/-/readyz", "/-/metrics"
 OPENAPI = f"/-{OPENAPI_PATH}"
+FAULTS = "/-/faults"
+"""Beside them, where faults on purpose are enabled; not open."""
 
 
 class HealthPages:

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from service_shell.accounts import Account
+from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
 from service_shell.tls import TlsSettings
 
@@ -60,4 +61,5 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     threads: Threads = Threads()
     tls: TlsSettings = TlsSettings()
+    faults: FaultSettings = FaultSettings()
     log: LogSettings = LogSettings()

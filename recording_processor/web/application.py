@@ -29,6 +29,7 @@ from recording_processor.web.screen_certificates import ScreenCertificateRoutes
 from recording_processor.web.settings_groups import SettingsGroupRoutes
 from recording_processor.web.slots import Slots
 from service_shell.accounts import Accounts
+from service_shell.faults.mounting import mount_faults
 from service_shell.openapi import OPENAPI_PATH, openapi_route
 from service_shell.web import basic_auth, errors_as_json
 
@@ -83,4 +84,13 @@ def make_application(
     for group in groups:
         app.add_routes(group.routes())
     app.add_routes([openapi_route("recording_processor")])
+    mount_faults(
+        app,
+        settings.faults,
+        "processor",
+        path="/faults",
+        realm=_REALM,
+        exempt=OPEN_PATHS,
+        registry=metrics.registry,
+    )
     return app

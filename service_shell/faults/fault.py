@@ -6,7 +6,7 @@ moment in which the plan was put in force.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +15,7 @@ Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Status = Annotated[int, Meta(ge=400, le=599)]
-Name = Annotated[str, Meta(max_length=80)]
+Name = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 HttpKind: TypeAlias = Literal[
     "status", "latency", "bandwidth", "cut", "length", "full", "auth", "down", "stall"
@@ -27,8 +27,23 @@ CertificateKind: TypeAlias = Literal[
     "expired", "not-yet-valid", "wrong-ca", "ruined", "key-missing"
 ]
 
+KINDS: dict[str, tuple[str, ...]] = {
+    "store": get_args(HttpKind),
+    "processor": get_args(HttpKind),
+    "crypto": get_args(HttpKind),
+    "mcp": get_args(PlatformKind),
+}
+"""What can be broken in each service."""
 
-class _Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="on"):
+
+class _Fault(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="on",
+):
     """What every fault has.
 
     It strikes an operation with `probability`, not the first `skip` of them, and at most `times`
@@ -61,8 +76,8 @@ class _HttpFault(_Fault, frozen=True, kw_only=True):
     | status | the answer `status`, with ``Retry-After`` where `retry_after` is given |
     | latency | the answer begins `seconds`, and up to `jitter` more, later |
     | bandwidth | bodies pass, in both directions, with `bytes_per_second` |
-    | cut | the connection is reset after `after_bytes` of the request's and the answer's body |
-    | length | the answer's ``Content-Length`` is wrong by `by_bytes` |
+    | cut | a body of more than `after_bytes`, in either direction, ends there with a reset |
+    | length | the answer's ``Content-Length`` is wrong by `by_bytes`; then the connection ends |
     | full | 507, for requests that store something |
     | auth | 401, whatever the password |
     | down | the connection is reset, nothing is answered |
@@ -144,3 +159,8 @@ class RtpFault(_Fault, frozen=True, kw_only=True, tag="rtp"):
 
 HttpFault: TypeAlias = StoreFault | ProcessorFault | CryptoFault
 Fault: TypeAlias = HttpFault | PlatformFault | CertificateFault | RtpFault
+
+
+def kind_of(fault: Fault) -> str:
+    """Return the fault's kind; impairments have none of their own."""
+    return "impairment" if isinstance(fault, RtpFault) else fault.kind

@@ -5,6 +5,7 @@ One plan may be for a whole lab; each service takes from it the faults that it h
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -33,13 +34,32 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             if names.count(name) > 1:
                 raise ValueError(f"two faults are named {name!r}")
 
-    def only(self, *targets: str) -> FaultPlan:
-        """Return the plan with the faults on `targets` only, under their names in this plan."""
-        named = [
+    @property
+    def named(self) -> list[Fault]:
+        """The faults; those without a name have one of their number, such as ``store-2``."""
+        return [
             msgspec.structs.replace(fault, name=fault.name or f"{fault.target}-{number}")
             for number, fault in enumerate(self.faults, 1)
         ]
-        return FaultPlan(seed=self.seed, faults=[f for f in named if f.target in targets])
+
+    def only(self, *targets: str) -> FaultPlan:
+        """Return the plan with the faults on `targets` only, under their names in this plan."""
+        return FaultPlan(seed=self.seed, faults=[f for f in self.named if f.target in targets])
+
+    def with_fault(self, fault: Fault) -> FaultPlan:
+        """Return the plan with one more fault, which gets a free name where it has none.
+
+        Raises `FaultPlanError` when its name is taken, or the plan has too many.
+        """
+        taken = {each.name for each in self.faults}
+        if fault.name in taken:
+            raise FaultPlanError(f"there is a fault named {fault.name!r} already")
+        if len(self.faults) >= _MOST_FAULTS:
+            raise FaultPlanError(f"a plan has at most {_MOST_FAULTS} faults")
+        free = (f"{fault.target}-{number}" for number in count(len(self.faults) + 1))
+        name = fault.name or next(name for name in free if name not in taken)
+        added = msgspec.structs.replace(fault, name=name)
+        return FaultPlan(seed=self.seed, faults=[*self.faults, added])
 
 
 def read_plan(file: Path) -> FaultPlan:
@@ -64,3 +84,12 @@ def decode_plan(body: bytes) -> FaultPlan:
         return msgspec.json.decode(body, type=FaultPlan)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FaultPlanError(f"the body is no fault plan: {error}") from None
+
+
+def decode_fault(body: bytes) -> Fault:
+    """Return the fault in a JSON body. Raises `FaultPlanError`."""
+    try:
+        fault: Fault = msgspec.json.decode(body, type=Fault)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise FaultPlanError(f"the body is no fault: {error}") from None
+    return fault

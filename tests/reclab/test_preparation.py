@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,24 @@ def test_lost_plan(tmp_path: Path) -> None:
     folder.plan.unlink()
     with pytest.raises(SettingsError, match=r"lab-plan\.json is missing, and the keystore"):
         prepare(folder, USUAL_ADDRESSES, RecordingOptions())
+
+
+def test_faults_are_enabled_for_one_start(tmp_path: Path) -> None:
+    """With faults each service has the setting and the account; the next start without has none."""
+    folder = LabFolder(tmp_path / "lab")
+    plan = prepare(folder, USUAL_ADDRESSES, RecordingOptions(), faults=True)
+    for name in ("store", "processor", "crypto", "mcp"):
+        settings = tomllib.loads((folder.settings / f"{name}.toml").read_text())
+        assert settings["faults"] == {"enabled": True}
+        assert settings["accounts"][-1]["roles"] == ["faults"]
+    lab = describe(folder, plan, faults=True)
+    assert folder.password_file("faults").read_text() == lab.users["faults"].password + "\n"
+    again = prepare(folder, USUAL_ADDRESSES, RecordingOptions())
+    assert again.passwords == plan.passwords
+    assert "faults" not in describe(folder, again).users
+    for name in ("store", "processor", "crypto", "mcp"):
+        settings = tomllib.loads((folder.settings / f"{name}.toml").read_text())
+        assert "faults" not in settings
+        assert {role for each in settings["accounts"] for role in each["roles"]}.isdisjoint(
+            {"faults"}
+        )

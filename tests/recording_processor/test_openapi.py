@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from recording_processor.settings import ProcessorSettings
+from service_shell.faults.settings import FaultSettings
 from service_shell.openapi import openapi_document
 from tests.recording_processor.asking import ask, file, get
-from tests.recording_processor.conftest import Client
+from tests.recording_processor.conftest import Client, ClientOf
 from tests.recording_processor.samples import media_file, profile
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(openapi_document("recording_processor"))
@@ -31,16 +34,17 @@ def paths() -> dict[str, Any]:
     return found
 
 
-async def test_it_is_what_the_router_has(client: Client) -> None:
+async def test_it_is_what_the_router_has(client_of: ClientOf, settings: ProcessorSettings) -> None:
     """Paths and methods of the document and of the service are equal; HEAD goes with every GET."""
+    breakable = msgspec.structs.replace(settings, faults=FaultSettings(enabled=True))
+    async with client_of(breakable) as client:
+        routes = list(client.app.router.routes())
     documented = {
         (method.upper(), path) for path, item in paths().items() for method in METHODS
         if method in item
     }  # fmt: skip
     served = {
-        (route.method, route.resource.canonical)
-        for route in client.app.router.routes()
-        if route.resource is not None
+        (route.method, route.resource.canonical) for route in routes if route.resource is not None
     }
     heads = {("HEAD", path) for method, path in served if method == "GET"}
     assert {pair for pair in served if pair[0] == "HEAD"} == heads

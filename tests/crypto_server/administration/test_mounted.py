@@ -23,6 +23,7 @@ from crypto_server.keystore import Keystore
 from crypto_server.rewrap.wish import RewrapReport, RewrapWish
 from crypto_server.settings import ProcessorSettings, Settings, ValidationSettings
 from service_shell.accounts import Account, basic_header, hash_password
+from service_shell.faults.settings import FaultSettings
 from service_shell.listening import bind_tcp, display
 from service_shell.openapi import OPENAPI_PATH, openapi_document
 from service_shell.settings import SettingsError
@@ -43,6 +44,7 @@ async def app(tmp_path: Path, catalogue: FakeCatalogue) -> AsyncIterator[web.App
         accounts=[Account("ada", ["admin"], hash_password("ada's password"))],
         processor=ProcessorSettings(url=catalogue.url, user=USER),
         validation=ValidationSettings(ca_file=str(tmp_path / "ca.pem")),
+        faults=FaultSettings(enabled=True),
     )
     keystore = Keystore.open(tmp_path / "keystore", "the keystore's password")
     audit = Audit.open(tmp_path / "audit.jsonl")

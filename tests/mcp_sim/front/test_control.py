@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from mcp_sim.sip import CallRefused
 from service_shell.accounts import Account, Accounts, basic_header, hash_password
+from service_shell.faults import FaultSwitch
 from service_shell.openapi import openapi_document
 from tests.mcp_sim.front.callers import INACTIVE, Caller, Stream, burst, hang_up
 from tests.mcp_sim.front.recorder import Recorder, check_span, recovered, until
@@ -23,6 +24,7 @@ from tests.mcp_sim.front.recorder import Recorder, check_span, recovered, until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Client = TestClient[web.Request, web.Application]
 ROLES = ("operator", "admin", "listener", "mcp")
+FAULT_ROLES = ("operator", "admin", "faults")
 
 
 def as_(role: str) -> dict[str, str]:
@@ -34,6 +36,15 @@ async def control(recorder: Recorder) -> AsyncIterator[Client]:
     """The API of the running recorder."""
     accounts = [Account(role, [role], hash_password(f"{role}-secret")) for role in ROLES]
     app = recorder.front.control.application(Accounts(accounts))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def breakable(recorder: Recorder) -> AsyncIterator[Client]:
+    """The API of the running recorder where faults on purpose are enabled."""
+    accounts = [Account(role, [role], hash_password(f"{role}-secret")) for role in FAULT_ROLES]
+    app = recorder.front.control.application(Accounts(accounts), FaultSwitch("mcp"))
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -256,7 +267,7 @@ def sample(found: str, name: str) -> float:
     return float(value)
 
 
-async def test_the_document_is_what_the_router_has(control: Client) -> None:
+async def test_the_document_is_what_the_router_has(breakable: Client) -> None:
     """Paths and methods of the OpenAPI document and of the service are equal."""
     described = yaml.safe_load(openapi_document("mcp_sim"))["paths"]
     methods = ("get", "post", "put", "delete", "patch")
@@ -265,7 +276,30 @@ async def test_the_document_is_what_the_router_has(control: Client) -> None:
     }
     served = {
         (route.method, route.resource.canonical)
-        for route in control.app.router.routes()
+        for route in breakable.app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
     assert documented == served
+
+
+async def test_faults_are_there_where_they_are_enabled(breakable: Client) -> None:
+    """Their role may change them, and nobody else; it may do nothing else."""
+    plan = {"faults": [{"on": "mcp", "kind": "slow-disk"}, {"on": "store", "kind": "down"}]}
+    for method in ("GET", "PUT", "POST", "DELETE"):
+        for role in ("admin", "operator"):
+            async with breakable.request(method, "/faults", json=plan, headers=as_(role)) as answer:
+                assert answer.status == 403
+    async with breakable.put("/faults", json=plan, headers=as_("faults")) as answer:
+        assert (await answer.json())["ignored"] == ["store-2"]
+    status, state = await get(breakable, "/faults", "faults")
+    assert (status, state["counts"]) == (200, {"mcp-1": {"seen": 0, "struck": 0}})
+    assert (await get(breakable, "/calls", "faults"))[0] == 403
+    async with breakable.get("/metrics") as answer:
+        assert "reclab_mcp_fault_plan_in_force 1.0" in await answer.text()
+    async with breakable.delete("/faults", headers=as_("faults")) as answer:
+        assert (await answer.json())["seconds"] is None
+
+
+async def test_faults_are_not_there_unless_enabled(control: Client) -> None:
+    """Without a switch there is no such path."""
+    assert (await get(control, "/faults", "admin"))[0] == 404
