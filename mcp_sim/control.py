@@ -4,13 +4,14 @@ GET    /calls                running calls, oldest first
 GET    /calls/refused        refused calls, newest first
 GET    /calls/{id}           one running call
 DELETE /calls/{id}           stop it: the recording is completed and delivered
+POST   /deliveries/retry     try what waits now, and what was put aside again
 GET    /livez  /readyz  /metrics  /openapi.yaml    without sign-in
        /faults               faults on purpose, where they are enabled (`service_shell.faults.api`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -22,6 +23,7 @@ from mcp_sim.call import Call
 from mcp_sim.calls import Calls
 from mcp_sim.legs import Leg
 from mcp_sim.recording.capture.messages import CaptureStats, LegCounts
+from mcp_sim.redelivery import RetryAnswer
 from mcp_sim.refusals import Refusals
 from recording_format.media_file import is_secret_parameter
 from service_shell.accounts import Accounts
@@ -30,6 +32,7 @@ from service_shell.faults.api import FaultApi
 from service_shell.faults.metrics import FaultCollector
 from service_shell.openapi import OPENAPI_PATH, openapi_route
 from service_shell.web import (
+    BAD_PARAMETER,
     NOT_FOUND,
     basic_auth,
     errors_as_json,
@@ -73,8 +76,16 @@ class CallView(msgspec.Struct, frozen=True):
     legs: list[LegView]
 
 
+class RetryOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which items are to be retried, None: all."""
+
+    items: list[str] | None = None
+
+
 class ControlApi:
-    """The routes. `ready` returns why the platform is not ready, or an empty text."""
+    """The routes. `ready` returns why the platform is not ready, or an empty text; `retry` retries
+    deliveries.
+    """
 
     def __init__(
         self,
@@ -84,12 +95,14 @@ class ControlApi:
         registry: CollectorRegistry,
         stats: Callable[[], list[CaptureStats]],
         ready: Callable[[], str],
+        retry: Callable[[list[str] | None], Awaitable[RetryAnswer]],
     ) -> None:
         self._calls = calls
         self._refusals = refusals
         self._registry = registry
         self._stats = stats
         self._ready = ready
+        self._retry = retry
 
     def application(self, accounts: Accounts, faults: FaultSwitch | None = None) -> web.Application:
         """Return the aiohttp application; with `faults` these can be changed."""
@@ -99,6 +112,7 @@ class ControlApi:
         app.router.add_get("/calls/refused", self._refused)
         app.router.add_get("/calls/{id}", self._show)
         app.router.add_delete("/calls/{id}", self._stop)
+        app.router.add_post("/deliveries/retry", self._retry_deliveries)
         app.router.add_get("/livez", self._live)
         app.router.add_get("/readyz", self._readiness)
         app.router.add_get("/metrics", self._metrics)
@@ -128,6 +142,15 @@ class ControlApi:
             return _not_running(request)
         await call.stop(f"stopped by {account.name}")
         return _json({"stopped": call.id})
+
+    async def _retry_deliveries(self, request: web.Request) -> web.Response:
+        require_role(request, "operator", "admin")
+        body = await request.read()
+        try:
+            wanted = msgspec.json.decode(body, type=RetryOrder) if body.strip() else RetryOrder()
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return failure(400, BAD_PARAMETER, 'the body is not {"items": ["NAME", …]}')
+        return _json(await self._retry(wanted.items))
 
     async def _live(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -20,6 +20,7 @@ from mcp_sim.reception import Reception
 from mcp_sim.recipients import CAUSES
 from mcp_sim.recording.spool.space import SpoolSpace
 from mcp_sim.recording.spool.spool import Spool
+from mcp_sim.redelivery import Redelivery
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import AgentLimits, SipAgent, SipTls
 
@@ -109,6 +110,7 @@ def _assemble(
         registry=registry,
         stats=lambda: fleet.stats,
         ready=lambda: _unready(book, fleet, reception),
+        retry=Redelivery(spool, pipeline, book).retry,
     )
     return Front(agent, reception, calls, fleet, control)
 

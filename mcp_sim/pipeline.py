@@ -84,6 +84,11 @@ class Pipeline:
         self._rendering.add(task)
         task.add_done_callback(self._rendering.discard)
 
+    @property
+    def delivery(self) -> Delivery:
+        """What brings recordings to their destinations."""
+        return self._delivery
+
     async def drain(self, grace: float) -> None:
         """Finish renders and deliveries within `grace` seconds; the rest stays in the spool."""
         loop = asyncio.get_running_loop()

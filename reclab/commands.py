@@ -18,6 +18,7 @@ ROOMS: Final = {
     "demo": "reclab.demo_command",
     "load": "reclab.load_command",
     "verify": "reclab.verify_command",
+    "recover": "reclab.recover.command",
     "export": "reclab.export_command",
     "archive": "reclab.archive.command",
     "decrypt": "reclab.decrypt_command",

@@ -10,7 +10,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import aiohttp
@@ -74,6 +74,7 @@ class Delivery:
         self._traffic = Traffic(concurrency, circuits or CircuitRule(pause=self._backoff))
         self._waiting: dict[Consignment, Waiting] = {}
         self._running: set[Consignment] = set()
+        self._held: set[str] = set()
         self._credentials_changed = False
         self._editions = 0
         self._wake = asyncio.Event()
@@ -96,6 +97,40 @@ class Delivery:
         """Say that names or passwords may be others now: what they can help is tried at once."""
         self._credentials_changed = True
         self._editions += 1
+        self.wake()
+
+    async def retry(self, names: Collection[str] | None = None) -> list[str]:
+        """Let what waits be due now, all of it or the items of these names; return their names.
+
+        Destinations that failed are probed at once.
+        """
+        await self._scan()
+        now = self._now()
+        wanted = [what for what in self._waiting if names is None or what.item in names]
+        for what in wanted:
+            self._waiting[what].due = min(self._waiting[what].due, now)
+        self._probe_at_once()
+        return list(dict.fromkeys(what.item for what in wanted))
+
+    def hold(self, name: str) -> bool:
+        """Leave an item alone until `release`, as somebody changes it on disk.
+
+        False while a part of it is being delivered: then it must not be changed.
+        """
+        if any(what.item == name for what in self._running):
+            return False
+        self._held.add(name)
+        self._waiting = {what: one for what, one in self._waiting.items() if what.item != name}
+        return True
+
+    def release(self, name: str) -> None:
+        """Take an item up again, as it lies on disk now."""
+        self._held.discard(name)
+        self._probe_at_once()
+
+    def _probe_at_once(self) -> None:
+        for origin in self._traffic.open:
+            self._traffic.probe_at_once(origin)
         self.wake()
 
     async def drain(self, grace: float) -> bool:
@@ -127,14 +162,19 @@ class Delivery:
         """Learn of the items on disk: new ones are due when their progress says so."""
         try:
             names = await asyncio.to_thread(self._spool.items, State.READY)
-            known = {what.item for what in self._waiting.keys() | self._running}
+            known = self._known()
             new = [name for name in names if name not in known]
-            found = await asyncio.to_thread(self._read, new)
+            read = await asyncio.to_thread(self._read, new)
+            known = self._known()  # others may have taken some up, or hold them, by now
+            found = {what: item for what, item in read.items() if what.item not in known}
             for item in found.values():
                 self._traffic.expect(item.route, self._now())
             self._waiting |= found
         except OSError as error:
             _log.error("The spool was not readable", reason=os.strerror(error.errno or 0).lower())
+
+    def _known(self) -> set[str]:
+        return {what.item for what in self._waiting.keys() | self._running} | self._held
 
     def _read(self, names: list[str]) -> dict[Consignment, Waiting]:
         # A clock that was set back must not make an item wait longer than it ever would.

@@ -18,6 +18,7 @@ from mcp_sim.recording.plan import RecordingPlan
 from mcp_sim.recording.spool.durable import sync_folder, write_file
 from mcp_sim.recording.spool.folders import (
     COPY_PROGRESS,
+    CRASHES,
     FAILURE,
     JOURNAL,
     MEDIA,
@@ -93,6 +94,15 @@ class Spool(SpoolFolders):
         """Put an item aside with all that it has, for a person to look at. Raises `OSError`."""
         folder = self.advance(item, State.FAILED)
         write_file(folder / FAILURE, f"{reason}\n".encode())
+
+    def take_back(self, item: str, state: State) -> None:
+        """Give an item that was put aside another try, as it is in `state`. Raises `OSError`.
+
+        Its reason goes after the move, so that no crash leaves one aside without a reason.
+        """
+        if state is State.RENDERING:
+            (self.folder(item, State.FAILED) / CRASHES).unlink(missing_ok=True)
+        (self.advance(item, state) / FAILURE).unlink(missing_ok=True)
 
     def discard(self, item: str) -> None:
         """Remove an item that holds nothing. Raises `OSError`."""

@@ -160,12 +160,38 @@ async def test_refused_calls(recorder: Recorder, control: Client, caller: Caller
 @pytest.mark.parametrize("role", ["listener", "mcp"])
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/calls"), ("GET", "/calls/refused"), ("GET", "/calls/x"), ("DELETE", "/calls/x")],
+    [
+        ("GET", "/calls"),
+        ("GET", "/calls/refused"),
+        ("GET", "/calls/x"),
+        ("DELETE", "/calls/x"),
+        ("POST", "/deliveries/retry"),
+    ],
 )
 async def test_other_roles(control: Client, role: str, method: str, path: str) -> None:
     """Only operator and admin may ask: others get 403, whether there is such a call or not."""
     async with control.request(method, path, headers=as_(role)) as answer:
         assert (answer.status, (await answer.json())["statusCode"]) == (403, 5)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 200),
+        (b'{"items": ["nothing-of-that-name"]}', 200),
+        (b'{"items": "all"}', 400),
+        (b'{"itens": []}', 400),
+        (b"\xff", 400),
+    ],
+)
+async def test_retry_of_deliveries(control: Client, body: bytes, status: int) -> None:
+    """Nothing waits, so nothing is retried; an order that cannot be read is refused."""
+    async with control.post("/deliveries/retry", headers=as_("operator"), data=body) as answer:
+        assert answer.status == status
+        told = await answer.json()
+    lists = ("retried", "returned", "rendering", "left", "addresses")
+    nothing: dict[str, Any] = {name: [] for name in lists}
+    assert told == nothing if status == 200 else told["statusCode"] == 2
 
 
 async def test_sign_in(control: Client) -> None:

@@ -1,0 +1,87 @@
+"""A report as people read it: how the destinations answer, then each recording, then the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+
+from reclab.recover.causes import Cause
+from reclab.recover.report import DestinationState, Finding, Outcome, Report
+
+_SHOWN = 200
+_SENTENCES = {cause.slug: cause.sentence for cause in Cause}
+_PLATFORM = {
+    "running": "The platform runs and holds the spool: it is asked to do what the spool needs.",
+    "stopped": "The platform is stopped: its spool is worked on from here.",
+    "none": "There is no spool.",
+}
+_COLOURS = {Outcome.REPAIRED: "green", Outcome.WOULD_REPAIR: "yellow", Outcome.REMAINS: "red"}
+_WORDS = {
+    Outcome.REPAIRED: "repaired",
+    Outcome.WOULD_REPAIR: "would be repaired",
+    Outcome.REMAINS: "remains",
+}
+
+
+def show(console: Console, report: Report) -> None:
+    """Print the report."""
+    console.print(_PLATFORM[report.platform], soft_wrap=True)
+    for destination in report.destinations:
+        console.print(_destination(destination), soft_wrap=True)
+    for note in report.notes:
+        console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+    for recoverable, title in ((True, "Recoverable"), (False, "Unrecoverable")):
+        found = [one for one in report.findings if one.recoverable is recoverable]
+        if found:
+            console.print(f"\n[bold]{title}[/]")
+        for one in found[:_SHOWN]:
+            for line in _lines(one):
+                console.print(line, soft_wrap=True)
+        if len(found) > _SHOWN:
+            console.print(f"  … and {len(found) - _SHOWN} more: --json tells them all")
+    console.print(f"\n{_looked_at(report)}", soft_wrap=True)
+    console.print(_sum(report), soft_wrap=True)
+
+
+def _destination(one: DestinationState) -> str:
+    sign = "[green]well[/]" if one.well else "[red]not well[/]"
+    said = f"profile {one.profile}: {one.said}"
+    return f"  the {one.kind} {escape(one.url)} is {sign} ({escape(said)})"
+
+
+def _lines(one: Finding) -> Iterator[str]:
+    colour, word = _COLOURS[one.outcome], _WORDS[one.outcome]
+    name = escape(one.recording or one.media)
+    yield f"  [bold]{name}[/]  {one.cause}: {_SENTENCES[one.cause]}  [{colour}]{word}[/]"
+    yield f"    media  {escape(one.media)}"
+    place = f"{one.place}, {one.state}" if one.state else one.place
+    yield f"    in     {place}: {escape(one.where)}"
+    yield f"    why    {escape(one.reason)}"
+    if one.repair:
+        yield f"    done   {escape(one.repair)}"
+
+
+def _looked_at(report: Report) -> str:
+    counts = report.counts
+    spool = ", ".join(f"{number} {state}" for state, number in counts.spool.items()) or "nothing"
+    said = f"Looked at: spool ({spool}), {counts.objects} objects in the store"
+    said += f", {counts.media_files} media files in the catalogue"
+    if counts.elsewhere:
+        said += f", {counts.elsewhere} of them in other stores, which were not compared"
+    return f"{said}."
+
+
+def _sum(report: Report) -> str:
+    if not report.findings:
+        where = "" if report.complete else " where something answered"
+        return f"Nothing is wrong{where}."
+    would = len(report.having(Outcome.WOULD_REPAIR))
+    parts = [f"{len(report.having(Outcome.REPAIRED))} repaired"]
+    if report.dry_run:
+        parts = [f"{would} would be repaired"]
+    parts.append(f"{len(report.having(Outcome.REMAINS, recoverable=True))} recoverable remain")
+    parts.append(f"{len(report.having(Outcome.REMAINS, recoverable=False))} unrecoverable")
+    end = "" if report.complete else " (not everything could be looked at)"
+    return f"{', '.join(parts)}{end}."
