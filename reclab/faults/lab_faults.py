@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from reclab.https import trusting
 from reclab.lab import FAULTS_ROLE, Lab
 from reclab.lab_client import LabError
 from service_shell.accounts import basic_header
@@ -100,7 +101,9 @@ async def lab_faults(lab: Lab) -> AsyncIterator[LabFaults]:
             "or prepare it with `reclab prepare --faults`"
         )
     headers = {"Authorization": basic_header(user.name, user.password)}
-    async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as http:
+    async with aiohttp.ClientSession(
+        headers=headers, timeout=_TIMEOUT, connector=trusting(lab.services_ca)
+    ) as http:
         yield LabFaults(lab, http)
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import aiohttp
 import msgspec
 
+from reclab.https import trusting
 from reclab.lab_client import LabClient, LabError, lab_client
 from reclab.recover.attaching import Attaching, NotAttached
 from reclab.recover.catalogue_scan import CatalogueScan
@@ -58,7 +59,8 @@ async def run_recovery(
     """
     site = find_site(data)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        connector = trusting(site.lab.services_ca)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         client = await stack.enter_async_context(lab_client(site.lab))
         inventory = stack.enter_context(Inventory())
         running = await platform_runs(site, http, say)

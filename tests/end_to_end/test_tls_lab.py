@@ -22,7 +22,7 @@ HALF_OPEN = 60
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabUnderTest]:
     """One lab for all of these tests."""
-    with lab_up(tmp_path_factory.mktemp("tls") / "lab", "--tls") as running:
+    with lab_up(tmp_path_factory.mktemp("tls") / "lab", "--tls", "--faults") as running:
         yield running
 
 
@@ -99,6 +99,15 @@ def test_a_call_is_recorded_found_and_opened(lab: LabUnderTest, tmp_path: Path) 
     added = desk.types(f"reclab rewrap {recording['id']} --add new/cert.pem")
     assert "Changed 1 recording" in added
     desk.types("reclab keystore backup --out backup --backup-password-file <(echo a-good-password)")
+
+
+@pytest.mark.slow
+def test_recovery_and_faults_go_over_tls(lab: LabUnderTest) -> None:
+    """`reclab recover` and `reclab faults` believe the lab's services, as all commands do."""
+    recovered = lab.reclab("recover", "--dry-run")
+    assert recovered.returncode == 0, recovered.stdout + recovered.stderr
+    shown = lab.reclab("faults", "show")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
 
 
 @pytest.mark.slow
