@@ -25,9 +25,12 @@ from rich.progress import Progress as Bar
 
 from mcp_sim.load.backdrop import AudioError
 from mcp_sim.load.caller import Caller, Progress
+from mcp_sim.load.impairments import tell_impairments
 from mcp_sim.load.media_client import MediaFailed
 from mcp_sim.load.report import LoadReport, ReportError, write_report
 from mcp_sim.load.scenario import Scenario, ScenarioError
+from reclab.impair_option import HELP as IMPAIR_HELP
+from reclab.impair_option import read_impairments
 from reclab.stopping import INTERRUPTED, run_until, stop_signals
 from reclab.target import check_listening
 from service_shell.listening import split_address
@@ -121,6 +124,7 @@ def load(
     stagger: Annotated[
         float, typer.Option(help="gir: seconds between the first leg's answer and the second leg.")
     ] = 0.0,
+    impair: Annotated[list[str] | None, typer.Option(help=IMPAIR_HELP)] = None,
 ) -> None:
     """Place calls over real SIP and RTP; each leg speaks a signature that `verify` finds again.
 
@@ -142,6 +146,7 @@ def load(
         dialed=dialed,
         agent=agent,
         profile_dbid=profile_dbid,
+        impairments=read_impairments(impair or ()),
     )
     _check_writable(report)
     trust = _trust(transport, ca)
@@ -240,6 +245,8 @@ def summarize(console: Console, report: LoadReport) -> None:
             f"answered in {answer.p50:.1f} ms (median), {answer.p95:.1f} ms (95 %), "
             f"{answer.max:.1f} ms (longest); latest packet {totals.packet_lag_ms:.1f} ms late"
         )
+    for line in tell_impairments(report.calls):
+        console.print(escape(line))
     show_failures(console, report)
 
 

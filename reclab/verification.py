@@ -148,7 +148,7 @@ class Verifier:
             finding = await asyncio.to_thread(self._listen, media, plaintext, call, later_by_ms)
         except (RecordingFormatError, MediaError, LabError) as error:
             return _refuse(media.media_id, error)
-        if finding.signed:
+        if finding.signed or (call is not None and not long_enough(call)):
             problems += finding.problems
         elif not self._options.allow_foreign and (call is None or long_enough(call)):
             problems.append(NO_SIGNATURE)

@@ -12,14 +12,19 @@ import numpy as np
 
 from mcp_sim.load.decode import Sound
 from mcp_sim.load.finding import Expectation, ExpectedLeg, Sent
-from mcp_sim.load.measure import LEAST_CELLS
-from mcp_sim.load.report import CallReport
+from mcp_sim.load.measure import CELL_MS, LEAST_CELLS
+from mcp_sim.load.report import CallReport, LegReport
 from mcp_sim.load.signature import LEGS
+from mcp_sim.rtp.impairment.account import Account
+from recording_format.lab import LegReport as Counted
 from recording_format.media_file import Mask, MediaFile
 from recording_format.timestamps import parse_time
 
 _SILENT = 50.0
 _DURATION_MS = 40
+_SILENCE_MS = 40
+_QUIET_CELLS = 25
+"""Half a second in which a recorder may correct the place of what comes behind."""
 
 
 def expect(
@@ -73,7 +78,9 @@ def _expected_legs(
             ExpectedLeg(
                 leg.leg,
                 right if leg.channel == "right" else 0,
-                Sent(leg.first, leg.packets) if whole else None,
+                _sent(leg) if whole else None,
+                leg.impaired.drift_ppm if leg.impaired else 0.0,
+                _seams(leg.impaired) if leg.impaired else (),
             )
             for leg in call.legs
             if leg.packets
@@ -85,6 +92,16 @@ def _expected_legs(
     return tuple(
         ExpectedLeg(leg, right if leg == "agent" else 0) for leg in LEGS[: min(parties, 2)]
     )
+
+
+def _sent(leg: LegReport) -> Sent:
+    return Sent(leg.first, leg.cells, leg.impaired.unsent if leg.impaired else ())
+
+
+def _seams(done: Account) -> tuple[tuple[int, int], ...]:
+    sources = tuple((cell, cell) for cell in done.ssrc_changes)
+    silences = ((first, first + count) for first, count in done.unsent if count >= _QUIET_CELLS)
+    return (*sources, *silences)
 
 
 def _sounds(sound: Sound, channel: int) -> bool:
@@ -110,13 +127,40 @@ def compare_metadata(
 def _compare_packets(media: MediaFile, call: CallReport) -> Iterator[str]:
     if media.lab is None or not media.lab.legs:
         return
-    received = {leg.channel: leg.packets for leg in media.lab.legs}
+    recorded = {leg.channel: leg for leg in media.lab.legs}
     for leg in call.legs:
-        count = received.get(leg.channel)
-        if count is None:
+        counted = recorded.get(leg.channel)
+        if counted is None:
             yield f"{leg.leg}: the recorder heard no leg on the {leg.channel}"
-        elif count < leg.packets:
-            yield f"{leg.leg}: {leg.packets} packets were sent, the recorder received {count}"
+        elif counted.packets < leg.packets:
+            yield (
+                f"{leg.leg}: {leg.packets} packets were sent, "
+                f"the recorder received {counted.packets}"
+            )
+        elif leg.impaired is not None and not leg.failed:
+            yield from _compare_impaired(leg, leg.impaired, counted)
+
+
+def _compare_impaired(leg: LegReport, done: Account, counted: Counted) -> Iterator[str]:
+    """What was done on purpose has to stand in the metadata as what it is, to the packet."""
+    for what, wanted, found in (
+        ("received once", leg.packets, counted.packets),
+        ("lost", done.lost, counted.lost),
+        ("duplicate", done.duplicated, counted.duplicate),
+        ("late", 0, counted.late),
+    ):
+        if wanted != found:
+            yield f"{leg.leg}: {wanted} packets should count as {what}, the recorder says {found}"
+    # Between two sources nobody can tell lost packets from silence, and a drifting clock measures
+    # it otherwise than the recorder's.
+    spread = _SILENCE_MS + done.cells * CELL_MS * abs(done.drift_ppm) / 1e6
+    least = done.silent * CELL_MS - spread
+    most = (done.silent + done.lost_at_ends) * CELL_MS + spread
+    if not least <= counted.silent_ms <= most:
+        yield (
+            f"{leg.leg}: {done.silent * CELL_MS} ms were silence on purpose, "
+            f"the recorder says {counted.silent_ms} ms"
+        )
 
 
 def long_enough(call: CallReport) -> bool:
@@ -125,5 +169,12 @@ def long_enough(call: CallReport) -> bool:
 
 
 def expected_calls(calls: Sequence[CallReport]) -> dict[str, CallReport]:
-    """Return the calls of a run that should be stored, by identity: those that sent something."""
-    return {call.identity: call for call in calls if any(leg.packets for leg in call.legs)}
+    """Return the calls of a run that should be stored, by identity.
+
+    Those are the ones that sent something, or would have, but for an impairment.
+    """
+    return {
+        call.identity: call
+        for call in calls
+        if any(leg.packets or leg.impaired for leg in call.legs)
+    }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from mcp_sim.load.signature import Leg
 
@@ -29,10 +31,24 @@ class Tolerances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """The packets that the caller sent on a leg: index of the first one, and how many."""
+    """The cells that had their time on a leg: index of the first one, and how many.
+
+    `unsent` are runs among them (first, count) that the caller left out on purpose.
+    """
 
     first: int
     packets: int
+    unsent: tuple[tuple[int, int], ...] = ()
+
+    def left_out(self) -> NDArray[np.int64]:
+        """Return the indices of the cells that were never sent, ascending."""
+        runs = [np.arange(first, first + count) for first, count in self.unsent]
+        return np.concatenate([np.zeros(0, np.int64), *runs])
+
+    @property
+    def sent(self) -> int:
+        """How many cells were sent."""
+        return self.packets - sum(count for _, count in self.unsent)
 
 
 class ExpectedLeg(msgspec.Struct, frozen=True):
@@ -41,6 +57,11 @@ class ExpectedLeg(msgspec.Struct, frozen=True):
     leg: Leg
     channel: int
     sent: Sent | None = None
+    drift_ppm: float = 0.0
+    """How much too fast the sender's clock ran: its signature lies that much denser."""
+    seams: tuple[tuple[int, int], ...] = ()
+    """From which cell to which a jump is not heard, because nothing was sent for long, or because
+    another source begins there: the place behind is right to the offset's tolerance."""
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +106,12 @@ class LegFinding(msgspec.Struct, frozen=True, kw_only=True):
     """Sent and not found: at the head, inside and, where counts are known, at the end."""
     head_ms: int = 0
     """The part of `missing_ms` before the first cell that was found."""
+    unsent_ms: int = 0
+    """Left out on purpose, and not missing."""
+    invented_ms: int = 0
+    """The part of `unsent_ms` where something is heard."""
+    doubled_ms: int = 0
+    """Heard twice as loud as sent; told of a clean copy only."""
     trail_ms: float = 0.0
     """From the last cell that was found to the end of the recording."""
     gaps: tuple[Gap, ...] = ()

@@ -7,6 +7,7 @@ file a cell that lost a quarter of its sound is seen, at 16 kbit/s MP3 only one 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ _SIGMAS: Final = 10.0
 _LEAST_SHARE: Final = 0.25
 _CLEAN_SHARE: Final = 0.75
 _LOSSY_SHARE: Final = 0.5
+_LOUD_SHARE: Final = 1.6
 _GAPS_LISTED: Final = 20
 
 
@@ -36,6 +38,8 @@ class Trace:
     first: int
     there: NDArray[np.bool_]
     """bool[cells]: whether cell `first + i` was found."""
+    loud: NDArray[np.bool_]
+    """bool[cells]: whether it is as loud as if it had been painted twice."""
     level: float
     noise: float
 
@@ -57,22 +61,40 @@ class Trace:
     def missing(self, first: int, stop: int) -> NDArray[np.int64]:
         """Return the indices of the cells in [first, stop) that were not found, ascending."""
         index = np.arange(first, max(stop, first), dtype=np.int64)
-        inside = (index >= self.first) & (index < self.first + len(self.there))
-        lost = np.ones(len(index), np.bool_)
-        lost[inside] = ~self.there[index[inside] - self.first]
-        return index[lost]
+        return index[~self._marked(index, self.there)]
+
+    def doubled(self) -> NDArray[np.int64]:
+        """Return the indices of the cells that are too loud, ascending."""
+        return self.first + np.flatnonzero(self.loud)
+
+    def heard(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some cells that were found."""
+        return cells[self._marked(cells, self.there)]
 
     def position(self, cell: int) -> int:
         """Return the sample of the recording where a cell begins, or would."""
-        for piece in self.pieces:
-            at = cell * CELL + piece.shift
-            if at < piece.stop:
-                return at
-        return cell * CELL + self.pieces[-1].shift
+        fitting = np.flatnonzero(cell * CELL + self._shifts < self._stops)
+        piece = int(fitting[0]) if len(fitting) else -1
+        return cell * CELL + int(self._shifts[piece])
 
     def shift_at(self, sample: int) -> int:
         """Return the shift that holds at a sample of the recording."""
-        return next((p.shift for p in self.pieces if sample < p.stop), self.pieces[-1].shift)
+        piece = int(np.searchsorted(self._stops, sample, side="right"))
+        return int(self._shifts[min(piece, len(self._shifts) - 1)])
+
+    def _marked(self, cells: NDArray[np.int64], marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        inside = (cells >= self.first) & (cells < self.first + len(marks))
+        marked = np.zeros(len(cells), np.bool_)
+        marked[inside] = marks[cells[inside] - self.first]
+        return marked
+
+    @cached_property
+    def _stops(self) -> NDArray[np.int64]:
+        return np.array([piece.stop for piece in self.pieces], np.int64)
+
+    @cached_property
+    def _shifts(self) -> NDArray[np.int64]:
+        return np.array([piece.shift for piece in self.pieces], np.int64)
 
     def jumps(self) -> tuple[Jump, ...]:
         """Return each change of the shift."""
@@ -97,15 +119,23 @@ def trace(channel: Channel, *, lossy: bool, around: int = 0) -> Trace | None:
     level, noise = _level(measured, peak)
     cap = _LOSSY_SHARE if lossy else _CLEAN_SHARE
     share = float(np.clip(1 - _SIGMAS * noise, _LEAST_SHARE, cap))
-    filled = [(first, np.abs(cells) >= share * level) for first, cells in measured if len(cells)]
-    if sum(int(there.sum()) for _, there in filled) < LEAST_CELLS:
+    first, there = _joined(measured, share * level)
+    if np.count_nonzero(there) < LEAST_CELLS:
         return None
-    first = min(start for start, _ in filled)
-    there = np.zeros(max(start + len(cells) for start, cells in filled) - first, np.bool_)
-    for start, cells in filled:
-        there[start - first : start - first + len(cells)] |= cells
+    _, loud = _joined(measured, max(_LOUD_SHARE, 1 + _SIGMAS * noise) * level)
     heard = [p for p, (_, c) in zip(pieces, measured, strict=True) if _sounds(c, share * level)]
-    return Trace(channel, heard or pieces, first, there, level, noise)
+    return Trace(channel, heard or pieces, first, there, loud, level, noise)
+
+
+def _joined(measured: list[tuple[int, Cells]], least: float) -> tuple[int, NDArray[np.bool_]]:
+    """Return the first cell, and of each from it on whether any piece has it so loud."""
+    filled = [(first, np.abs(cells) >= least) for first, cells in measured if len(cells)]
+    first = min((start for start, _ in filled), default=0)
+    stop = max((start + len(cells) for start, cells in filled), default=0)
+    marks = np.zeros(stop - first, np.bool_)
+    for start, cells in filled:
+        marks[start - first : start - first + len(cells)] |= cells
+    return first, marks
 
 
 def _level(measured: list[tuple[int, Cells]], peak: Peak) -> tuple[float, float]:

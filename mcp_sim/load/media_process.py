@@ -21,14 +21,18 @@ from numpy.typing import NDArray
 
 from mcp_sim.load import media_wire as wire
 from mcp_sim.load.payload import LegPayload
+from mcp_sim.rtp.impairment.account import Account
+from mcp_sim.rtp.impairment.fate import LegFate
+from mcp_sim.rtp.packet_block import StreamFormat
 from mcp_sim.rtp.sender import RtpSender
-from mcp_sim.rtp.stream import RtpStream, StreamFormat
+from mcp_sim.rtp.stream import RtpStream, StreamReport
 
 
 @dataclass
 class _Call:
     streams: list[RtpStream]
     first_packet: dict[int, int] = field(default_factory=dict)
+    mute: set[int] = field(default_factory=set)
     problem: str = ""
 
 
@@ -95,40 +99,48 @@ class MediaProcess:
         sending = [s for s in call.streams if self._sender.sending(s)]
         payload = LegPayload(leg.identity, leg.leg, leg.law, self._backdrop)
         form = StreamFormat(payload_type=leg.payload_type)
+        wrong = leg.impairment
+        if wrong is not None and wrong.one_way:
+            call.first_packet[leg.index] = 0
+            call.mute.add(leg.index)
+            return
+        fate = None if wrong is None else LegFate(wrong, leg.seed, leg.identity, leg.leg)
         if not sending:
             call.first_packet[leg.index] = 0
-            self._sender.start(stream, target, payload.packets, form)
+            self._sender.start(stream, target, payload.packets, form, fate=fate)
             return
         # The legs share one clock: this one goes on where the other one is.
         sibling = sending[0]
-        report = sibling.report()
-        first = call.first_packet[call.streams.index(sibling)] + report.sent + report.failed
+        first = call.first_packet[call.streams.index(sibling)] + sibling.frames
         call.first_packet[leg.index] = first
         source = functools.partial(_shifted, payload, first)
-        self._sender.start(stream, target, source, form, beside=sibling)
+        self._sender.start(stream, target, source, form, beside=sibling, fate=fate)
 
     def _stop(self, request: wire.StopCall) -> wire.Stopped:
         call = self._calls.pop(request.call, None)
         if call is None:
             return wire.Stopped(request.call, [])
         reports = [self._sender.close(stream) for stream in call.streams]
-        return wire.Stopped(
-            request.call,
-            [
-                wire.LegSent(
-                    index=index,
-                    first=first,
-                    packets=reports[index].sent,
-                    failed=reports[index].failed,
-                    unreachable=reports[index].unreachable,
-                    ssrc=reports[index].ssrc,
-                    first_ns=reports[index].first_sent_ns,
-                    last_ns=reports[index].last_sent_ns,
-                )
-                for index, first in sorted(call.first_packet.items())
-            ],
-            call.problem,
-        )
+        legs = [
+            _sent(index, first, reports[index], mute=index in call.mute)
+            for index, first in sorted(call.first_packet.items())
+        ]
+        return wire.Stopped(request.call, legs, call.problem)
+
+
+def _sent(index: int, first: int, report: StreamReport, *, mute: bool) -> wire.LegSent:
+    done = Account(one_way=True) if mute else report.impaired
+    return wire.LegSent(
+        index=index,
+        first=first,
+        packets=report.sent - (done.duplicated if done else 0),
+        failed=report.failed,
+        unreachable=report.unreachable,
+        ssrc=report.ssrc,
+        first_ns=report.first_sent_ns,
+        last_ns=report.last_sent_ns,
+        impaired=done.moved(first) if done else None,
+    )
 
 
 def _shifted(payload: LegPayload, by: int, first: int, count: int) -> NDArray[np.uint8]:

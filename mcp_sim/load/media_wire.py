@@ -13,6 +13,8 @@ import msgspec
 
 from mcp_sim.load.g711 import Law
 from mcp_sim.load.signature import Leg
+from mcp_sim.rtp.impairment import Impairment
+from mcp_sim.rtp.impairment.account import Account
 
 LARGEST_FRAME: Final = 64 << 20
 
@@ -32,7 +34,7 @@ class OpenCall(msgspec.Struct, frozen=True, tag="open"):
 
 
 class LegStart(msgspec.Struct, frozen=True):
-    """Send a leg's signature to where the answer says."""
+    """Send a leg's signature to where the answer says; `seed` decides what an impairment hits."""
 
     index: int
     leg: Leg
@@ -41,6 +43,8 @@ class LegStart(msgspec.Struct, frozen=True):
     payload_type: int
     host: str
     port: int
+    impairment: Impairment | None = None
+    seed: int = 0
 
 
 class StartLegs(msgspec.Struct, frozen=True, tag="start"):
@@ -69,7 +73,10 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
 
 
 class LegSent(msgspec.Struct, frozen=True):
-    """What a leg sent: packet `first` of its signature was the first one."""
+    """What a leg sent: packet `first` of its signature was the first one.
+
+    `packets` counts doubled ones once; the cells in `impaired` are those of the signature.
+    """
 
     index: int
     first: int
@@ -79,6 +86,7 @@ class LegSent(msgspec.Struct, frozen=True):
     ssrc: int
     first_ns: int | None
     last_ns: int | None
+    impaired: Account | None = None
 
 
 class Stopped(msgspec.Struct, frozen=True, tag="stopped"):

@@ -155,6 +155,8 @@ class PlacedCall:
                 payload_type=target.payload_type,
                 host=target.host,
                 port=target.port,
+                impairment=self.line.scenario.impairments.of(plan.legs[target.index]),
+                seed=self.line.scenario.seed,
             )
             for target in targets
         ]
@@ -218,4 +220,5 @@ class PlacedCall:
             ssrc=leg.ssrc,
             first_sent=clock.label(leg.first_ns),
             last_sent=clock.label(leg.last_ns),
+            impaired=leg.impaired,
         )

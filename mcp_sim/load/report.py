@@ -16,6 +16,7 @@ import numpy as np
 
 from mcp_sim.load.scenario import Scenario
 from mcp_sim.load.signature import Leg
+from mcp_sim.rtp.impairment.account import Account
 from recording_format.timestamps import format_time
 
 Result: TypeAlias = Literal["completed", "interrupted", "failed"]
@@ -23,7 +24,10 @@ Result: TypeAlias = Literal["completed", "interrupted", "failed"]
 
 
 class LegReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sent on a leg, and the channel where it should be heard."""
+    """What was sent on a leg, and the channel where it should be heard.
+
+    `packets` are counted once each. Of an impaired leg, `impaired` says what was done to it.
+    """
 
     leg: Leg
     channel: Literal["left", "right"]
@@ -35,6 +39,12 @@ class LegReport(msgspec.Struct, frozen=True, kw_only=True):
     ssrc: int = 0
     first_sent: str = ""
     last_sent: str = ""
+    impaired: Account | None = None
+
+    @property
+    def cells(self) -> int:
+        """Cells of 20 ms from `first` on that had their time, sent or not."""
+        return self.packets if self.impaired is None else self.impaired.cells
 
 
 class CallReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,9 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from mcp_sim.load.g711 import Law
+from mcp_sim.load.impairments import Impairments
 from mcp_sim.load.signature import Leg
+from mcp_sim.rtp.impairment import ImpairmentError
 
 Signalling: TypeAlias = Literal["siprec", "gir", "plain"]
 Arrivals: TypeAlias = Literal["even", "poisson"]
@@ -50,6 +52,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     dialed: str = "800555####"
     agent: str = "7###"
     profile_dbid: int | None = None
+    impairments: Impairments = Impairments()
 
     def check(self) -> None:
         """Raise `ScenarioError` for the first option that makes no sense."""
@@ -74,6 +77,17 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         _require(
             self.profile_dbid is None or self.profile_dbid > 0, "--profile-dbid must be above 0"
         )
+        self._check_impairments()
+
+    def _check_impairments(self) -> None:
+        _require(
+            self.impairments.agent is None or "agent" in self.legs,
+            "--impair agent: a call of --signalling plain has no agent",
+        )
+        try:
+            self.impairments.check()
+        except ImpairmentError as error:
+            raise ScenarioError(f"--impair {error}") from None
 
     @property
     def legs(self) -> tuple[Leg, ...]:

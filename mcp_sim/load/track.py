@@ -31,9 +31,14 @@ Cells = NDArray[np.complex64]
 CELL: Final = PACKET_SAMPLES
 BLOCK: Final = SAMPLE_RATE
 STEP: Final = BLOCK // 2
-_CREEP: Final = 3
+_CREEP: Final = 24
+"""Samples: so far a drifting clock comes while nothing is heard."""
+_FINE: Final = 3 * SYMBOL_SAMPLES
+"""Enough to tell a single sample by the turn of every tone's phase."""
+_SURE: Final = 2 * SAMPLE_RATE
+"""For so long a shift has to hold before single samples are looked for: a wrong one never does."""
 _CARRIERS: Final = 8
-_MOST_PIECES: Final = 4000
+_MOST_PIECES: Final = 20_000
 _PER_SYMBOL: Final = SYMBOL_SAMPLES // CELL
 _RADII: Final = (2 * SAMPLE_RATE, 60 * SAMPLE_RATE)
 _QUIET: Final = 0.2
@@ -100,7 +105,7 @@ def follow(channel: Channel, found: Peak) -> list[Piece]:
     pieces: list[Piece] = []
     far_searches = _MOST_FAR
     start, at, shift, amplitude = 0, 0, found.shift, found.amplitude
-    settled = False
+    settled, since = False, 0
     while at < end and len(pieces) < _MOST_PIECES:
         if _fits(channel, shift, at, amplitude):
             if not settled:
@@ -111,11 +116,13 @@ def follow(channel: Channel, found: Peak) -> list[Piece]:
             at += STEP
             continue
         piece = Piece(start, end, shift)
-        jump = _find_creep(channel, piece, at)
+        jump = _find_step(channel, piece, at, amplitude) if at - since >= _SURE else None
+        jump = jump or _find_creep(channel, piece, at)
         if jump is None:
             radii = _RADII if far_searches > 0 else _RADII[:1]
             jump = _find_jump(channel, piece, at, amplitude, radii)
             settled = settled and jump is None
+            since = since if jump is None else jump[0]
         if jump is None:
             far_searches -= 1
             at += STEP
@@ -128,15 +135,35 @@ def follow(channel: Channel, found: Peak) -> list[Piece]:
 
 
 def _fits(channel: Channel, shift: int, at: int, amplitude: float) -> bool:
-    # Silence fits any shift. At a wrong shift the tones' phases point everywhere and cancel out.
+    # Silence fits any shift.
     _, cells = channel.cells(shift, at, at + STEP)
-    if len(cells) == 0:
-        return True
-    loudness = float(np.abs(cells).sum())
-    if loudness < _QUIET * amplitude * len(cells):
-        return True
+    return not _loud(cells, amplitude) or _agrees(cells)
+
+
+def _loud(cells: Cells, amplitude: float) -> bool:
+    return float(np.abs(cells).sum()) > _QUIET * amplitude * len(cells)
+
+
+def _agrees(cells: Cells) -> bool:
+    # At a wrong shift the tones' phases point everywhere and cancel out.
     total = complex(cells.sum())
+    loudness = float(np.abs(cells).sum())
     return abs(total) >= _COHERENT * loudness and abs(cmath.phase(total)) <= _TURNED
+
+
+def _find_step(channel: Channel, piece: Piece, at: int, amplitude: float) -> tuple[int, int] | None:
+    """Return where a single sample was put in or taken out, and the shift behind it."""
+    tracks = {by: channel.cells(piece.shift + by, at, at + STEP + _FINE)[1] for by in (0, 1, -1)}
+    count = _FINE // CELL
+    for cell in range(min(map(len, tracks.values())) - count + 1):
+        here = {by: cells[cell : cell + count] for by, cells in tracks.items()}
+        if not _loud(here[0], amplitude) or _agrees(here[0]):
+            continue
+        # Two samples off, high tones have nearly turned round: the better of both is the right one.
+        by = max((1, -1), key=lambda by: float(here[by].real.sum()))
+        if _agrees(here[by]):
+            return at + cell * CELL, piece.shift + by
+    return None
 
 
 def _find_creep(channel: Channel, piece: Piece, at: int) -> tuple[int, int] | None:
@@ -145,9 +172,10 @@ def _find_creep(channel: Channel, piece: Piece, at: int) -> tuple[int, int] | No
     if peak.score < ENOUGH or peak.shift == piece.shift:
         return None
     before = float(channel.cells(piece.shift, at, at + STEP)[1].real.sum())
-    after = float(channel.cells(peak.shift, at, at + STEP)[1].real.sum())
+    cells = channel.cells(peak.shift, at, at + STEP)[1]
+    after = float(cells.real.sum())
     # Two carrier periods away the tones agree nearly as well: only a clear gain is a drift.
-    return (at, peak.shift) if after > 2 * before and after > 0 else None
+    return (at, peak.shift) if after > max(2 * before, 0) and _agrees(cells) else None
 
 
 def _find_jump(

@@ -2,7 +2,8 @@
 
 Streams are spread evenly over the frame's 20 ms, so that a thousand of them do not send at the same
 instant. Each may start and stop at any time. When the process was held up, what is overdue is sent
-at once, late but complete, and `worst_lag_ns` says how late.
+at once, late but complete, and `worst_lag_ns` says how late. Impaired streams are looked after in
+every phase, because their packets may leave at any time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from mcp_sim.rtp.stream import FrameSource, RtpStream, StreamFormat, StreamReport
+from mcp_sim.rtp.impairment.fate import LegFate
+from mcp_sim.rtp.packet_block import FrameSource, StreamFormat
+from mcp_sim.rtp.stream import RtpStream, StreamReport
 
 SLOT_MS = 4
 """How far apart the phases of streams are. Waking up costs as much as sending ten packets."""
@@ -32,6 +35,7 @@ class RtpSender:
         self._host = host
         self._slots: list[dict[RtpStream, None]] = [{} for _ in range(frame_ms // SLOT_MS)]
         self._slot_of: dict[RtpStream, int] = {}
+        self._impaired: dict[RtpStream, int] = {}
         self._opened: set[RtpStream] = set()
         self._slot = 0
         self._due_ns: int | None = None
@@ -57,18 +61,23 @@ class RtpSender:
         form: StreamFormat,
         *,
         beside: RtpStream | None = None,
+        fate: LegFate | None = None,
     ) -> None:
         """Begin to send `source` to `target`: the first packet leaves within one frame time.
 
         The stream ends by itself where its source ends. With `beside`, a stream that is sending,
-        both send at the same instants from now on. Raises `OSError`.
+        both send at the same instants from now on. With a `fate` the stream is impaired. Raises
+        `OSError`.
         """
         slot = self._emptiest_slot() if beside is None else self._slot_of[beside]
         self._leave(stream)
-        stream.prepare(target, source, form)
+        stream.prepare(target, source, form, fate)
         if not self._slot_of:
             self._due_ns = None  # the time without streams is not caught up
-        self._slots[slot][stream] = None
+        if fate is None:
+            self._slots[slot][stream] = None
+        else:
+            self._impaired[stream] = slot
         self._slot_of[stream] = slot
         self._started.set()
 
@@ -102,6 +111,9 @@ class RtpSender:
             if streams:
                 self.worst_lag_ns = max(self.worst_lag_ns, now_ns - self._due_ns)
                 self._send_slot(streams)
+            if self._impaired:
+                self.worst_lag_ns = max(self.worst_lag_ns, now_ns - self._due_ns)
+                self._send_impaired(self._due_ns)
             self._slot = (self._slot + 1) % len(self._slots)
             self._due_ns += _SLOT_NS
         return self._due_ns
@@ -125,7 +137,13 @@ class RtpSender:
         for stream in ended:
             self._leave(stream)
 
+    def _send_impaired(self, due_ns: int) -> None:
+        for stream, slot in list(self._impaired.items()):
+            if not stream.send_until(due_ns, may_begin=slot == self._slot):
+                self._leave(stream)
+
     def _leave(self, stream: RtpStream) -> None:
         slot = self._slot_of.pop(stream, None)
         if slot is not None:
-            del self._slots[slot][stream]
+            self._slots[slot].pop(stream, None)
+            self._impaired.pop(stream, None)

@@ -1,38 +1,21 @@
-"""One RTP stream to be sent: its packets made in blocks of two seconds, sent one at a time.
+"""One RTP stream to be sent, one packet at a time, from a socket and source port of its own.
 
-Headers are filled in by numpy for a whole block; sending one packet is one `send` on a connected
-socket of the stream's own, which measured faster than `sendmmsg` with a single message.
+Sending one packet is one `send` on a connected socket, which measured faster than `sendmmsg` with a
+single message. An impaired stream sends the same way; which packets, and when, is decided before.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
 import time
-from collections.abc import Callable
-from typing import TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-Frames: TypeAlias = npt.NDArray[np.uint8]
-FrameSource: TypeAlias = Frames | Callable[[int, int], Frames]
-"""uint8[frames, bytes per frame], or a function of (first frame, count) that returns such rows,
-fewer than `count` when the stream ends there."""
-
-BLOCK_FRAMES = 100
-_HEADER_SIZE = 12
-
-
-class StreamFormat(msgspec.Struct, frozen=True):
-    """How payload frames become RTP packets. Random start values are drawn where None stands."""
-
-    payload_type: int
-    samples_per_frame: int = 160
-    ssrc: int | None = None
-    first_sequence: int | None = None
-    first_timestamp: int | None = None
+from mcp_sim.rtp.impaired_packets import ImpairedPackets
+from mcp_sim.rtp.impairment.account import Account
+from mcp_sim.rtp.impairment.fate import LegFate
+from mcp_sim.rtp.packet_block import FrameSource, PacketBlock, StreamFormat
 
 
 class StreamReport(msgspec.Struct, frozen=True):
@@ -48,76 +31,48 @@ class StreamReport(msgspec.Struct, frozen=True):
     unreachable: int
     first_sent_ns: int | None
     last_sent_ns: int | None
-
-
-class PacketBlock:
-    """Makes the packets of one stream, `BLOCK_FRAMES` at a time."""
-
-    def __init__(self, source: FrameSource, form: StreamFormat) -> None:
-        self.ssrc = _chosen(form.ssrc, 4)
-        self._source = source
-        self._form = form
-        self._sequence = _chosen(form.first_sequence, 2)
-        self._timestamp = _chosen(form.first_timestamp, 4)
-        self._frame = 0
-        self.packet_size = 0
-
-    def next(self) -> memoryview:
-        """Return the next packets, one behind the other; empty when the source has ended."""
-        rows = self._rows()
-        count, size = rows.shape
-        if not count:
-            return memoryview(b"")
-        packets = np.empty((count, _HEADER_SIZE + size), np.uint8)
-        self._fill_headers(packets, count)
-        packets[:, _HEADER_SIZE:] = rows
-        self._frame += count
-        self.packet_size = _HEADER_SIZE + size
-        return packets.reshape(-1).data
-
-    def _rows(self) -> Frames:
-        if callable(self._source):
-            return self._source(self._frame, BLOCK_FRAMES)
-        return self._source[self._frame : self._frame + BLOCK_FRAMES]
-
-    def _fill_headers(self, packets: Frames, count: int) -> None:
-        frame = self._frame + np.arange(count, dtype=np.uint64)
-        sequence = (self._sequence + frame).astype(">u2")
-        timestamp = (self._timestamp + frame * self._form.samples_per_frame).astype(">u4")
-        packets[:, 0] = 0x80
-        packets[:, 1] = self._form.payload_type
-        if self._frame == 0:
-            packets[0, 1] |= 0x80  # the marker: begin of a talkspurt (RFC 3551 §4.1)
-        packets[:, 2:4] = sequence.view(np.uint8).reshape(-1, 2)
-        packets[:, 4:8] = timestamp.view(np.uint8).reshape(-1, 4)
-        packets[:, 8:12] = np.frombuffer(self.ssrc.to_bytes(4, "big"), np.uint8)
+    impaired: Account | None = None
+    """What was done to the stream, where something was; doubled packets are in `sent` twice."""
 
 
 class RtpStream:
     """One leg's sender with its own socket and source port, driven by an `RtpSender`."""
 
     def __init__(self, host: str) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            self._socket.bind((host, 0))
-            self._socket.setblocking(False)
-        except OSError:
-            self._socket.close()
-            raise
+        self._host = host
+        self._socket = _bound(host)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._target: tuple[str, int] = ("", 0)
         self._blocks: PacketBlock | None = None
+        self._impaired: ImpairedPackets | None = None
         self._packets = memoryview(b"")
         self._at = 0
-        self._sent = self._failed = self._unreachable = 0
+        self._sent = self._failed = self._unreachable = self._rebindings = 0
+        self._rebound = False
         self._first_sent_ns: int | None = None
         self._last_sent_ns: int | None = None
 
-    def prepare(self, target: tuple[str, int], source: FrameSource, form: StreamFormat) -> None:
-        """Name the peer and what it shall get. Raises `OSError` for an impossible target."""
+    def prepare(
+        self,
+        target: tuple[str, int],
+        source: FrameSource,
+        form: StreamFormat,
+        fate: LegFate | None = None,
+    ) -> None:
+        """Name the peer and what it shall get. Raises `OSError` for an impossible target.
+
+        With a `fate` the stream is impaired: `send_until` sends it, and `send_next` does not.
+        """
         self._socket.connect(target)
-        self._blocks = PacketBlock(source, form)
+        self._target = target
         self._packets, self._at = memoryview(b""), 0
+        self._blocks = PacketBlock(source, form) if fate is None else None
+        self._impaired = None if fate is None else ImpairedPackets(source, form, fate)
+
+    @property
+    def frames(self) -> int:
+        """How many frame times have passed since the stream began, whatever became of them."""
+        return self._impaired.frames if self._impaired else self._sent + self._failed
 
     def send_next(self) -> bool:
         """Send one packet; False when there is none left."""
@@ -138,20 +93,72 @@ class RtpStream:
             self._sent += 1
         return True
 
+    def send_until(self, due_ns: int, *, may_begin: bool) -> bool:
+        """Send what leaves an impaired stream until `due_ns` (CLOCK_MONOTONIC); False at its end.
+
+        Its time begins with the first call that `may_begin` it.
+        """
+        impaired = self._impaired
+        if impaired is None:
+            return False
+        if impaired.began_ns is None:
+            if not may_begin:
+                return True
+            impaired.began_ns = due_ns
+        elapsed_ns = due_ns - impaired.began_ns
+        rebinding_ns = impaired.fate.rebinding_ns
+        if rebinding_ns is not None and rebinding_ns <= elapsed_ns and not self._rebound:
+            self._send_all(impaired, rebinding_ns - 1)
+            self._rebind()
+        self._send_all(impaired, elapsed_ns)
+        return not impaired.ended
+
     def report(self) -> StreamReport:
         """Return what was sent until now."""
+        impaired = self._impaired
+        made = impaired or self._blocks
         return StreamReport(
-            self._blocks.ssrc if self._blocks else 0,
+            made.ssrc if made else 0,
             self._sent,
             self._failed,
             self._unreachable,
             self._first_sent_ns,
             self._last_sent_ns,
+            impaired.account(self._rebindings) if impaired else None,
         )
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    def _send_all(self, impaired: ImpairedPackets, until_ns: int) -> None:
+        for packet in impaired.leaving(until_ns):
+            self._last_sent_ns = time.monotonic_ns()
+            if self._first_sent_ns is None:
+                self._first_sent_ns = self._last_sent_ns
+            try:
+                self._socket.send(packet)
+            except OSError as error:
+                self._send_again(packet, error)
+            else:
+                self._sent += 1
+
+    def _rebind(self) -> None:
+        """Go on from another port, as behind a NAT that forgot the mapping.
+
+        Where no other port is to be had, the old one stays, and the report counts none.
+        """
+        self._rebound = True
+        with contextlib.suppress(OSError):
+            other = _bound(self._host)
+            try:
+                other.connect(self._target)
+            except OSError:
+                other.close()
+                raise
+            self._socket.close()
+            self._socket = other
+            self._rebindings += 1
 
     def _refill(self) -> bool:
         if self._blocks is None:
@@ -173,5 +180,13 @@ class RtpStream:
             self._failed += 1
 
 
-def _chosen(value: int | None, size: int) -> int:
-    return int.from_bytes(os.urandom(size), "big") if value is None else value
+def _bound(host: str) -> socket.socket:
+    """Return a UDP socket on a port of its own. Raises `OSError`."""
+    udp = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.bind((host, 0))
+        udp.setblocking(False)
+    except OSError:
+        udp.close()
+        raise
+    return udp

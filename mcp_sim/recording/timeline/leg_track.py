@@ -104,13 +104,18 @@ class LegTrack:
             silent_ms=_milliseconds(self._silent()),
             paused_ms=round(call.paused_ns(self.leg.opened_ns, closed_ns) / 1_000_000),
             offset_ms=_milliseconds(max(0, self._painter.first or 0)),
-            other=self._losses_here(),
+            other=self._losses_here() | self._corrected(),
         )
 
     def _losses_here(self) -> dict[str, object]:
         """Return what was lost on this machine and not on the way, where anything was."""
         counts = {"dropped": self.leg.dropped, "overflowed": self.leg.overflowed}
         return {name: count for name, count in counts.items() if count}
+
+    def _corrected(self) -> dict[str, object]:
+        """Return what was put in (taken out: below 0) because the sender's clock drifted."""
+        samples = sum(source.clock.corrected for source in self._sources.values())
+        return {"correctedMs": round(samples * 1000 / SAMPLE_RATE, 3)} if samples else {}
 
     def _silent(self) -> int:
         """Return the samples between the first and the last packet that nobody sent."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mcp_sim.recording.timeline.canvas import Canvas
+from mcp_sim.recording.timeline.canvas import Canvas, Samples
 from mcp_sim.recording.timeline.codec import AUDIO_CODECS, decode
-from mcp_sim.recording.timeline.source_clock import PlacedPackets
+from mcp_sim.recording.timeline.source_clock import Int64s, PlacedPackets
 
 CODECS = sorted(AUDIO_CODECS)
 """Numbers the codecs: a packet's `kind` is a place in this list."""
@@ -35,10 +35,10 @@ class Painter:
         packets, position = placed.packets, placed.position + shift
         if not len(packets):
             return
-        lowest, highest = int(position.min()), int((position + packets.size).max())
+        lowest, highest = int(position.min()), int((position + placed.length).max())
         self.last = highest if self.first is None else max(self.last, highest)
         self.first = lowest if self.first is None else min(self.first, lowest)
-        self.covered += int(packets.size.sum())
+        self.covered += int(placed.length.sum())
         for kind in _distinct(packets.kind):
             if kind == NO_SOUND:
                 continue
@@ -47,9 +47,28 @@ class Painter:
                 chosen = of_kind & (packets.size == size)
                 payloads = sliding_window_view(packets.data, size)[packets.offset[chosen]]
                 rows = decode(CODECS[kind], payloads)
-                self.late += self.canvas.paint(position[chosen], rows)
+                self.late += self._paint(position[chosen], placed.length[chosen], rows)
+
+    def _paint(self, position: Int64s, length: Int64s, rows: Samples) -> int:
+        """Paint rows, each as long as it shall be; return how many came too late."""
+        if (length == rows.shape[1]).all():
+            return self.canvas.paint(position, rows)
+        late = 0
+        for size in _distinct(length):
+            if size <= 0:
+                continue
+            chosen = length == size
+            late += self.canvas.paint(position[chosen], _fitted(rows[chosen], size))
+        return late
 
 
-def _distinct(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
+def _fitted(rows: Samples, size: int) -> Samples:
+    """Return int16[N, size]: cut, or its last sample held, at the end where packets meet."""
+    if size <= rows.shape[1]:
+        return rows[:, :size]
+    return np.pad(rows, ((0, 0), (0, size - rows.shape[1])), "edge")
+
+
+def _distinct(values: Int64s) -> list[int]:
     first = int(values[0])
     return [first] if (values == first).all() else np.unique(values).tolist()

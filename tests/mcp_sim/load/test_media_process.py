@@ -15,6 +15,7 @@ from mcp_sim.load import media_wire as wire
 from mcp_sim.load.media_client import MediaClient, MediaFailed
 from mcp_sim.load.media_process import MediaProcess
 from mcp_sim.load.signature import LEGS
+from mcp_sim.rtp.impairment import Impairment
 from mcp_sim.rtp.sender import RtpSender
 
 MS = 1_000_000
@@ -38,10 +39,12 @@ class Bench:
         assert isinstance(opened, wire.Opened)
         assert len(set(opened.addresses)) == legs
 
-    def start(self, call: int, *indices: int) -> None:
+    def start(self, call: int, *indices: int, wrong: Impairment | None = None) -> None:
         """Start legs of a call."""
         host, port = self.sink.getsockname()
-        legs = [wire.LegStart(i, LEGS[i], f"CALL{call}", "pcmu", 0, host, port) for i in indices]
+        legs = [
+            wire.LegStart(i, LEGS[i], f"CALL{call}", "pcmu", 0, host, port, wrong) for i in indices
+        ]
         self.media.handle(wire.StartLegs(call, legs))
 
     def stop(self, call: int) -> wire.Stopped:
@@ -100,6 +103,39 @@ def test_a_later_leg_goes_on_where_its_sibling_is(bench: Bench) -> None:
     first, second = bench.stop(1).legs
     assert (first.first, second.first) == (0, first.packets - second.packets)
     assert second.packets == 10
+
+
+@pytest.mark.parametrize("first_is_impaired", [True, False])
+def test_legs_share_a_clock_whatever_is_lost(bench: Bench, first_is_impaired: bool) -> None:
+    """Beside a leg that loses half of its packets the other one goes on where time is."""
+    half = Impairment(loss=0.5)
+    bench.open(1)
+    bench.start(1, 0, wrong=half if first_is_impaired else None)
+    bench.pass_time(405)
+    bench.start(1, 1, wrong=None if first_is_impaired else half)
+    bench.pass_time(400)
+    first, second = bench.stop(1).legs
+    assert (first.first, second.first) == (0, 21)
+    done = (first if first_is_impaired else second).impaired
+    assert done is not None
+    assert done.cells == (41 if first_is_impaired else 20)
+    unsent = [cell for run, count in done.unsent for cell in range(run, run + count)]
+    assert (first if first_is_impaired else second).packets == done.cells - len(unsent)
+    assert min(unsent) >= (0 if first_is_impaired else 21)
+    assert len(unsent) > 3
+
+
+def test_a_mute_leg_is_opened_and_silent(bench: Bench) -> None:
+    """One way: the socket is there for the offer, nothing leaves it, and the report says so."""
+    bench.open(1)
+    bench.start(1, 1, wrong=Impairment(one_way=True))
+    bench.start(1, 0)
+    bench.pass_time(205)
+    first, second = bench.stop(1).legs
+    assert first.packets == len(bench.received()) == 11
+    assert (second.packets, second.first_ns) == (0, None)
+    assert second.impaired is not None
+    assert second.impaired.one_way
 
 
 def test_a_held_up_sender_does_not_hurry_new_calls(bench: Bench) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from mcp_sim.load.impairments import Impairments
 from mcp_sim.load.offers import build_invites
 from mcp_sim.load.report import Percentiles, ReportError, read_report
 from mcp_sim.load.scenario import Scenario, ScenarioError, fill_number, plan_calls
+from mcp_sim.rtp.impairment import Impairment
 from mcp_sim.sip.siprec import RecordingSession
 
 
@@ -57,6 +59,14 @@ def test_patterns_take_the_running_number(pattern: str, number: int, filled: str
         ({"caller": "sip:x@y"}, "--caller 'sip:x@y' is not a number"),
         ({"dialed": ""}, "--dialed"),
         ({"profile_dbid": 0}, "--profile-dbid"),
+        (
+            {"impairments": Impairments(agent=Impairment(loss=2))},
+            "--impair agent: loss must be between 0 and 1, not 2",
+        ),
+        (
+            {"impairments": Impairments(agent=Impairment()), "signalling": "plain"},
+            "--impair agent: a call of --signalling plain has no agent",
+        ),
     ],
 )
 def test_senseless_options_are_refused(change: dict[str, object], sentence: str) -> None:

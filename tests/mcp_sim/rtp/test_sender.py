@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mcp_sim.rtp.packet_block import BLOCK_FRAMES, StreamFormat
 from mcp_sim.rtp.packets import RtpPackets, parse_packets
 from mcp_sim.rtp.sender import SLOT_MS, RtpSender
-from mcp_sim.rtp.stream import BLOCK_FRAMES, StreamFormat
 
 FRAME_NS = 20_000_000
 SLOT_NS = SLOT_MS * 1_000_000
