@@ -25,6 +25,8 @@ ROOMS: Final = {
     "rewrap": "reclab.rewrap_command",
     "cert": "reclab.cert.commands",
     "keystore": "reclab.keystore_command",
+    "catalogue": "reclab.catalogue_command",
+    "onward": "reclab.onward_command",
     "prepare": "reclab.prepare_command",
     "faults": "reclab.faults.commands",
 }

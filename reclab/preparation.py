@@ -106,6 +106,11 @@ class LabFolder:
         return self.secrets / f"{name}.password"
 
 
+def catalogue_file(folder: LabFolder) -> Path:
+    """The processor's catalogue in a lab's folder."""
+    return folder.catalogue / "recordings.sqlite"
+
+
 def load_plan(folder: LabFolder) -> LabPlan | None:
     """Return what an earlier start made in this folder, or None. Raises `SettingsError`."""
     try:
@@ -279,7 +284,7 @@ def _all_settings(
         },
         "processor": {
             "listen": listen(at.processor),
-            "catalogue": str(folder.catalogue / "recordings.sqlite"),
+            "catalogue": str(catalogue_file(folder)),
             "crypto_url": f"{at.scheme}://{at.crypto}",
             "contact_center": {"domain": DOMAIN, "ccid": CCID, "region": REGION},
             "accounts": accounts("mcp", "operator", "listener", "admin", "crypto"),

@@ -22,11 +22,13 @@ from recording_processor.catalogue.catalogue import Catalogue, catalogue_of
 from recording_processor.catalogue.opening import open_database
 from recording_processor.dates import utc_now
 from recording_processor.errors import ProcessorError
+from recording_processor.onward.onward import onward_of
 from recording_processor.profile_feed import ProfileFeed
 from recording_processor.profile_problems import problems
 from recording_processor.provisioning import Provisions, read_provisions
 from recording_processor.settings import ProcessorSettings, storages_of
 from recording_processor.web.application import make_application
+from recording_processor.web.metrics import Metrics
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.lifetime import Lifetime, run_service
@@ -62,15 +64,24 @@ async def run(settings: ProcessorSettings, lifetime: Lifetime) -> None:
     provisions = [_read_provisions(Path(name)) for name in settings.provision]
     tls = open_tls(settings.tls)
     with bind_tcp(settings.listen) as sock:
+        metrics = Metrics()
         async with (
             _open_catalogue(settings) as catalogue,
             upstream_session(settings.trust) as http,
+            onward_of(settings, catalogue.outbox, metrics) as onward,
         ):
             for name, provision in zip(settings.provision, provisions, strict=True):
                 await _provision(catalogue, name, provision)
             feed = ProfileFeed()
             app = make_application(
-                settings, catalogue, feed, http, accounts=accounts, storages=storages
+                settings,
+                catalogue,
+                feed,
+                http,
+                accounts=accounts,
+                storages=storages,
+                metrics=metrics,
+                onward=onward,
             )
             async with serve(app, sock, grace=settings.drain_seconds, tls=tls):
                 lifetime.ready(processor=url_of(sock, secure=tls is not None))
@@ -114,6 +125,7 @@ async def _open_catalogue(settings: ProcessorSettings) -> AsyncIterator[Catalogu
             clock=lambda: time.time_ns() // 1_000_000,
             posts_waiting=limits.writes_waiting,
             posts_together=limits.posts_together,
+            onward=bool(settings.onward.url),
         ) as catalogue,
     ):
         yield catalogue

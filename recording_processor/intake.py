@@ -25,21 +25,35 @@ _EXTENSIONS = {
     "audio/mp3": "mp3",
     "audio/mpeg": "mp3",
 }
+_OPTIONAL = ("callerPhoneNumber", "dialedPhoneNumber")
+_ONWARD = ("id", "ccid", "region", *_OPTIONAL)
 _NAMED_EXTENSION = re.compile(r".*\.(?P<extension>[a-z0-9]{1,8})", re.IGNORECASE | re.DOTALL)
 
 
 def read_post(body: bytes) -> Filing:
     """Read the body of a post. Raises `recording_format.errors.MetadataError`."""
-    files = decode_metadata(body).media_files
-    first = files[0]
-    _check_unity(files)
-    return Filing(
-        recording_id=first.recording_id,
-        tenant=first.tenant,
-        call_type=_told(files, "callType") or "Unknown",
-        caller=_told(files, "ani"),
-        dialed=_told(files, "dnis"),
-        media_files=tuple(_filed(media, position) for position, media in enumerate(files)),
+    return _filing(decode_metadata(body).media_files)
+
+
+def read_onward_post(body: bytes, *, ccid: str) -> Filing:
+    """Read a recording that another processor passes on. Raises `MetadataError`."""
+    metadata = decode_metadata(body)
+    filing = _filing(metadata.media_files)
+    told = {name: metadata.other.get(name) for name in _ONWARD}
+    for name, value in told.items():
+        if value is None and name not in _OPTIONAL:
+            raise MetadataError(name, "is missing")
+        if value is not None and not isinstance(value, str):
+            raise MetadataError(name, "is not text")
+    if told["ccid"] != ccid:
+        raise MetadataError("ccid", "is not that of the address")
+    if told["id"] != filing.recording_id:
+        raise MetadataError("id", "differs from mediaFiles[0].parameters.id")
+    caller, dialed = (told[name] for name in _OPTIONAL)
+    return msgspec.structs.replace(
+        filing,
+        caller=caller if isinstance(caller, str) else filing.caller,
+        dialed=dialed if isinstance(dialed, str) else filing.dialed,
     )
 
 
@@ -53,6 +67,21 @@ def check_own_objects(filing: Filing) -> None:
         if name not in (media.media_id, f"{media.media_id}.bin"):
             path = f"mediaFiles[{position}].mediaDescriptor.path"
             raise MetadataError(path, "does not end in the media file's own id")
+
+
+def _filing(files: list[MediaFile]) -> Filing:
+    first = files[0]
+    _check_unity(files)
+    return Filing(
+        recording_id=first.recording_id,
+        tenant=first.tenant,
+        call_type=_told(files, "callType") or "Unknown",
+        caller=_told(files, "ani"),
+        dialed=_told(files, "dnis"),
+        media_files=tuple(
+            filed_media(media, f"mediaFiles[{position}]") for position, media in enumerate(files)
+        ),
+    )
 
 
 def _check_unity(files: list[MediaFile]) -> None:
@@ -74,14 +103,18 @@ def _told(files: list[MediaFile], name: str) -> str | None:
     return next((value for media in files if (value := media.parameter(name))), None)
 
 
-def _filed(media: MediaFile, position: int) -> FiledMedia:
-    path = f"mediaFiles[{position}].mediaDescriptor.path"
+def filed_media(media: MediaFile, path: str = "mediaFile") -> FiledMedia:
+    """Return what the catalogue files of one media file; `path` is for messages.
+
+    Raises `MetadataError`.
+    """
+    where = f"{path}.mediaDescriptor.path"
     try:
         has_user = "@" in urlsplit(media.media_descriptor.path).netloc
     except ValueError:
-        raise MetadataError(path, "is not a URL") from None
+        raise MetadataError(where, "is not a URL") from None
     if has_user:
-        raise MetadataError(path, "holds a name or a password")
+        raise MetadataError(where, "holds a name or a password")
     started_at = instant_of(media.started)
     document = media.to_wire()
     return FiledMedia(

@@ -49,6 +49,31 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store_seconds: Seconds = 30.0
 
 
+class OnwardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[onward]``: the recording web services that hear of every recording; off without `url`.
+
+    `failed` is the folder for what could not be delivered; empty: ``failed`` beside the catalogue.
+    """
+
+    url: str = ""
+    user: str = ""
+    password_file: str = ""
+    csrf: bool = False
+    failed: str = ""
+    concurrency: Annotated[int, Meta(ge=1, le=64)] = 4
+    tries: Annotated[int, Meta(ge=1, le=1000)] = 12
+    first_retry: Seconds = 1.0
+    longest_retry: Seconds = 300.0
+    timeout: Seconds = 10.0
+    replay_minutes: Annotated[float, Meta(ge=0, le=100_000)] = 15.0
+
+
+class InternalApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[internal_api]``: recordings from another processor, as the web services take them."""
+
+    csrf: bool = False
+
+
 class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of the processor.
 
@@ -69,6 +94,8 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     limits: Limits = Limits()
     tls: TlsSettings = TlsSettings()
     trust: TrustSettings = TrustSettings()
+    onward: OnwardSettings = OnwardSettings()
+    internal_api: InternalApiSettings = InternalApiSettings()
     log: LogSettings = LogSettings()
     drain_seconds: Seconds = 10.0
     faults: FaultSettings = FaultSettings()

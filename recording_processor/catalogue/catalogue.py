@@ -11,21 +11,26 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
+import structlog
 from sqlalchemy import Connection
 
 from recording_format.ivr_profile import IvrProfile, Tenant
 from recording_processor.catalogue import envelopes, provisioned, reading
 from recording_processor.catalogue import filing as filing_sql
+from recording_processor.catalogue.conflicts import Conflicts
 from recording_processor.catalogue.database import Database
 from recording_processor.catalogue.envelopes import Need
 from recording_processor.catalogue.group_commit import GroupCommit, group_commit
+from recording_processor.catalogue.outbox import Outbox
 from recording_processor.catalogue.profiles import Profiles, ensure_profile
 from recording_processor.catalogue.reading import Page
 from recording_processor.catalogue.settings_groups import SettingsGroups
-from recording_processor.errors import NotFound
+from recording_processor.errors import Conflict, NotFound, ProcessorError
 from recording_processor.recording import Document, Filing, MediaFile, Recording
 from recording_processor.search import SearchRequest
 from recording_processor.tenancy import Tenants
+
+_log = structlog.get_logger()
 
 
 class Provisioned(msgspec.Struct, frozen=True):
@@ -45,6 +50,7 @@ class Catalogue:
         self,
         database: Database,
         posts: GroupCommit,
+        outbox: Outbox,
         *,
         identity: str,
         contact_center: int,
@@ -52,7 +58,9 @@ class Catalogue:
     ) -> None:
         self.database = database
         self.posts = posts
+        self.outbox = outbox
         self.identity = identity
+        self.conflicts = Conflicts(database, contact_center, clock)
         self.profiles = Profiles(database, clock)
         self.groups = SettingsGroups(database, contact_center, clock)
         self._contact_center = contact_center
@@ -62,9 +70,19 @@ class Catalogue:
         """File a post of `size` bytes; return how many of its media files were new.
 
         It shares a transaction with those that are posted at the same time. Raises `Conflict`,
-        `Busy`, `OutOfSpace`.
+        which is written down for a person, `Busy`, `OutOfSpace`.
         """
-        return await self.posts.file(filing, size)
+        try:
+            new = await self.posts.file(filing, size)
+        except Conflict:
+            try:
+                await self.conflicts.note(filing)
+            except ProcessorError as error:
+                _log.warning("A conflict could not be written down", reason=str(error))
+            raise
+        if new:
+            self.outbox.came.set()
+        return new
 
     async def find(self, request: SearchRequest, *, tenants: Tenants) -> Page:
         """Return a page of the tenants' recordings. Raises `Busy`."""
@@ -154,10 +172,12 @@ async def catalogue_of(
     clock: Callable[[], int],
     posts_waiting: int = 256,
     posts_together: int = 64,
+    onward: bool = False,
 ) -> AsyncIterator[Catalogue]:
     """Open the catalogue of one contact centre, which is made when it is new.
 
-    At the end, posts that wait are filed first.
+    With `onward`, what is filed goes into the outbox too. At the end, posts that wait are filed
+    first.
     """
     async with database.writing() as connection:
         identity = await provisioned.ensure_identity(connection, str(uuid.uuid4()))
@@ -165,16 +185,24 @@ async def catalogue_of(
             connection, ccid=ccid, domain=domain, region=region
         )
 
+    outbox = Outbox(database, number, used=onward)
+
     def file(connection: Connection, filing: Filing) -> int:
+        now = clock()
         return filing_sql.file_media(
             connection,
             filing,
             contact_center=number,
-            now=clock(),
+            now=now,
             new_play_id=lambda: str(uuid.uuid4()),
+            added=lambda within, recording, new: outbox.add(within, recording, new, now),
         )
 
     async with group_commit(
         database, file, waiting_limit=posts_waiting, posts=posts_together
     ) as posts:
-        yield Catalogue(database, posts, identity=identity, contact_center=number, clock=clock)
+        catalogue = Catalogue(
+            database, posts, outbox, identity=identity, contact_center=number, clock=clock
+        )
+        await catalogue.conflicts.load()
+        yield catalogue

@@ -7,7 +7,7 @@ block: they belong into the writing thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,9 @@ from recording_processor.catalogue.tables import (
 from recording_processor.errors import Conflict
 from recording_processor.recording import FiledMedia, Filing
 
+#: Told of what is new, inside the same transaction: the recording's number, its new media files'.
+Added = Callable[[Connection, int, Sequence[int]], None]
+
 
 def file_media(
     connection: Connection,
@@ -31,14 +34,15 @@ def file_media(
     contact_center: int,
     now: int,
     new_play_id: Callable[[], str],
+    added: Added | None = None,
 ) -> int:
     """File what is new of `filing`; return how many media files that were.
 
     Raises `Conflict` when the catalogue holds something else under one of the ids; then nothing of
     the post may be kept.
     """
-    known = _known(connection, filing, contact_center)
-    recording = _recording(connection, filing, contact_center)
+    known = known_media(connection, filing, contact_center)
+    recording = known_recording(connection, filing, contact_center)
     number = None if recording is None else recording.number
     new = [media for media in filing.media_files if not _filed(media, known, number)]
     if not new:
@@ -46,16 +50,24 @@ def file_media(
     if recording is None:
         number = _add_recording(connection, filing, contact_center, now)
     else:
+        number = int(recording.number)
         _widen_recording(connection, filing, recording)
+    numbers = []
     for media in new:
         row = _media_row(media, contact_center, number, now, new_play_id())
         result = connection.execute(insert(media_files).values(row))
         assert result.inserted_primary_key is not None
-        _add_details(connection, media, number, result.inserted_primary_key[0])
+        numbers.append(int(result.inserted_primary_key[0]))
+        _add_details(connection, media, number, numbers[-1])
+    if added is not None:
+        added(connection, number, numbers)
     return len(new)
 
 
-def _known(connection: Connection, filing: Filing, contact_center: int) -> Mapping[str, RowMapping]:
+def known_media(
+    connection: Connection, filing: Filing, contact_center: int
+) -> Mapping[str, RowMapping]:
+    """Return what the catalogue has under the media ids of `filing`, by media id."""
     columns = media_files.c
     found = connection.execute(
         select(columns.media_id, columns.recording, columns.sha256, columns.fingerprint).where(
@@ -66,7 +78,8 @@ def _known(connection: Connection, filing: Filing, contact_center: int) -> Mappi
     return {row[columns.media_id]: row for row in found.mappings()}
 
 
-def _recording(connection: Connection, filing: Filing, contact_center: int) -> Row[Any] | None:
+def known_recording(connection: Connection, filing: Filing, contact_center: int) -> Row[Any] | None:
+    """Return what the catalogue has under the recording's id."""
     found = connection.execute(
         select(recordings).where(
             recordings.c.contact_center == contact_center, recordings.c.id == filing.recording_id

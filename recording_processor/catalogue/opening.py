@@ -76,20 +76,38 @@ async def _alone(file: Path, seconds: float) -> AsyncIterator[None]:
 
     A predecessor that is still ending is waited for.
     """
-    lock = file.with_name(file.name + ".lock")
     try:
-        for path in (file, lock):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        held = lock.open("r+b")
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be opened ({error.strerror})") from None
-    with held:
+    with _lock_file(file) as held:
         last_try = time.monotonic() + seconds
         while not _locked(held):
             if time.monotonic() >= last_try:
                 raise SettingsError(f"{file}: is in use by another recording_processor")
             await asyncio.sleep(0.05)
         yield
+
+
+@contextmanager
+def held_catalogue(file: Path) -> Iterator[None]:
+    """Hold the catalogue as the processor does, so that none uses it meanwhile.
+
+    Raises `SettingsError` when one does.
+    """
+    with _lock_file(file) as held:
+        if not _locked(held):
+            raise SettingsError(f"{file}: is in use by a recording_processor: stop it first")
+        yield
+
+
+def _lock_file(file: Path) -> IO[bytes]:
+    lock = file.with_name(file.name + ".lock")
+    try:
+        os.close(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return lock.open("r+b")
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be opened ({error.strerror})") from None
 
 
 def _locked(held: IO[bytes]) -> bool:
@@ -164,9 +182,15 @@ async def _migrate(writer: AsyncEngine, file: Path) -> None:
         raise SettingsError(f"{file}: was made by a newer recording_processor") from None
 
 
-def _upgrade(connection: Connection) -> None:
+def migrations() -> Config:
+    """Return where Alembic finds the steps from one form of the catalogue to the next."""
     config = Config()
     config.set_main_option("script_location", "recording_processor.catalogue:migrations")
     config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = migrations()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

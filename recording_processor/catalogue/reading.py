@@ -54,6 +54,15 @@ async def recording(
     return found[0] if found else None
 
 
+async def part(
+    connection: AsyncConnection, number: int, media_numbers: Sequence[int]
+) -> Recording | None:
+    """Return the recording of that number with some of its media files, and their parties only."""
+    rows = await _rows(connection, recordings.c.number == number)
+    found = await _whole(connection, rows, media_numbers)
+    return found[0] if found else None
+
+
 def _ways(
     rows: Sequence[Row[Any]], request: SearchRequest, *, more: bool
 ) -> tuple[Cursor | None, Cursor | None]:
@@ -75,19 +84,23 @@ async def _rows(connection: AsyncConnection, condition: ColumnElement[bool]) -> 
     return found.all()
 
 
-async def _whole(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> tuple[Recording, ...]:
+async def _whole(
+    connection: AsyncConnection, rows: Sequence[Row[Any]], only: Sequence[int] | None = None
+) -> tuple[Recording, ...]:
     numbers = [row.number for row in rows]
+    some_files = [] if only is None else [media_files.c.number.in_(only)]
+    some_parties = [] if only is None else [participations.c.media_file.in_(only)]
     files: dict[int, list[MediaFile]] = defaultdict(list)
     for row in await connection.execute(
         select(media_files)
-        .where(media_files.c.recording.in_(numbers))
+        .where(media_files.c.recording.in_(numbers), *some_files)
         .order_by(media_files.c.started_at, media_files.c.number)
     ):
         files[row.recording].append(_media_file(row))
     parties: dict[int, list[Participation]] = defaultdict(list)
     for row in await connection.execute(
         select(participations)
-        .where(participations.c.recording.in_(numbers))
+        .where(participations.c.recording.in_(numbers), *some_parties)
         .order_by(participations.c.joined_at, participations.c.number)
     ):
         parties[row.recording].append(_fill(Participation, row))

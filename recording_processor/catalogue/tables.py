@@ -199,3 +199,44 @@ participations = Table(
     Index("ix_participations_recording", "recording"),
     Index("ix_participations_user_name", "user_name", "recording"),
 )
+
+# What has to go onward, in the order of `number` for each recording: one row per post, and
+# `media_files` is the JSON list of the media files that were new in it. Within a recording no two
+# `filed_at` are alike. `file` is set when it lies in the folder of failed ones, and waits there.
+onward_posts = Table(
+    "onward_posts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("contact_center", ForeignKey("contact_centers.id"), nullable=False),
+    Column("recording", ForeignKey("recordings.number"), nullable=False),
+    Column("media_files", Text, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("next_try", BigInteger, nullable=False),
+    Column("fault", Text),
+    Column("file", Text),
+    Index("ix_onward_posts_recording", "recording", "number"),
+    Index("ix_onward_posts_next_try", "contact_center", "file", "next_try", "number"),
+    sqlite_autoincrement=True,
+)
+
+# Posts that were refused because the catalogue has something else under their ids. `subject` is
+# what differs (a digest, the metadata, the recording, the tenant), `filed` and `posted` its values.
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("contact_center", ForeignKey("contact_centers.id"), nullable=False),
+    Column("recording_id", Text, nullable=False),
+    Column("media_id", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("filed_tenant", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("filed", Text, nullable=False),
+    Column("posted", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    UniqueConstraint("contact_center", "recording_id", "media_id", "subject", "posted"),
+    sqlite_autoincrement=True,
+)

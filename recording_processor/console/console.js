@@ -1,4 +1,5 @@
-// One sound at a time, and a sentence where a sound cannot be played. The page works without this.
+// One sound at a time, and a sentence where a sound cannot be played. The page of recordings works
+// without this; a conflict is dismissed by it.
 "use strict";
 
 document.addEventListener("play", (event) => {
@@ -30,3 +31,21 @@ document.addEventListener("error", async (event) => {
   }
   note.textContent = `Not played: ${await reason(audio.currentSrc)}.`;
 }, true);
+
+document.addEventListener("click", async (event) => {
+  const path = event.target instanceof HTMLButtonElement && event.target.dataset.dismiss;
+  if (!path) return;
+  const button = event.target;
+  button.disabled = true;
+  try {
+    const answer = await fetch(location.origin + path, { method: "DELETE" });
+    if (answer.ok || answer.status === 404) {
+      button.closest("li").remove();
+      return;
+    }
+    button.textContent = (await answer.json()).statusMessage || "Not dismissed";
+  } catch {
+    button.textContent = "No answer came: try again";
+  }
+  button.disabled = false;
+});

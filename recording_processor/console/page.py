@@ -13,6 +13,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recording_processor.answers import play_path
+from recording_processor.catalogue.conflicts import MediaConflict
 from recording_processor.dates import vendor_date
 from recording_processor.recording import MediaFile, Recording
 
@@ -27,6 +28,13 @@ ASSETS: Mapping[str, str] = {
     "console.css": "text/css",
     "console.js": "text/javascript",
     "icon.svg": "image/svg+xml",
+}
+
+_SUBJECTS: Mapping[str, str] = {
+    "sha-256": "another sound (SHA-256 of the ciphertext)",
+    "metadata": "other metadata (its SHA-256)",
+    "recording": "another recording has this media id",
+    "tenant": "the recording is another tenant's",
 }
 
 
@@ -77,11 +85,59 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...]
     may_listen: bool
     can_play: bool
+    conflicts: int = 0
+    failed_onward: int = 0
+
+
+class ConflictView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page of conflicts shows; `path` is the API's, where each has its number."""
+
+    conflicts: tuple[ConflictLine, ...]
+    path: str
+    domain: str
+    region: str
+    person: str
+    roles: tuple[str, ...]
+
+
+class ConflictLine(msgspec.Struct, frozen=True):
+    """One refused post and what the catalogue has instead."""
+
+    number: int
+    recording_id: str
+    media_id: str
+    tenant: str
+    subject: str
+    filed: str
+    posted: str
+    times: int
+    last: str
 
 
 def render(view: View) -> str:
     """Return the page's HTML."""
     return _environment.get_template("page.html").render(view=view)
+
+
+def render_conflicts(view: ConflictView) -> str:
+    """Return the HTML of the page of conflicts."""
+    return _environment.get_template("conflicts.html").render(view=view)
+
+
+def conflict_line(conflict: MediaConflict) -> ConflictLine:
+    """Return a conflict as a line of its page."""
+    iso = vendor_date(conflict.last_at)
+    return ConflictLine(
+        number=conflict.number,
+        recording_id=conflict.recording_id,
+        media_id=conflict.media_id,
+        tenant=conflict.tenant,
+        subject=_SUBJECTS[conflict.subject],
+        filed=conflict.filed,
+        posted=conflict.posted,
+        times=conflict.times,
+        last=f"{iso[:10]} {iso[11:19]}",
+    )
 
 
 def asset(name: str) -> bytes:

@@ -10,16 +10,21 @@ from aiohttp import web
 
 from recording_processor.catalogue.catalogue import Catalogue
 from recording_processor.dates import utc_now
+from recording_processor.onward.onward import Onward
 from recording_processor.profile_feed import ProfileFeed
 from recording_processor.settings import ProcessorSettings
 from recording_processor.storages import Storages
 from recording_processor.web.answering import add_headers, own_errors
 from recording_processor.web.archive import ArchiveRoutes
+from recording_processor.web.conflict_page import ConflictPageRoutes
+from recording_processor.web.conflicts import ConflictRoutes
 from recording_processor.web.console import ASSET_PATHS, ConsoleRoutes
 from recording_processor.web.deployments import DeploymentRoutes
 from recording_processor.web.envelopes import EnvelopeRoutes
 from recording_processor.web.health import OPEN_PATHS, HealthRoutes
+from recording_processor.web.internal_api import InternalApiRoutes
 from recording_processor.web.metrics import Metrics
+from recording_processor.web.onward import OnwardRoutes
 from recording_processor.web.own_pages import own_pages
 from recording_processor.web.playback import PlaybackRoutes
 from recording_processor.web.profile_list import ProfileListRoutes
@@ -45,9 +50,13 @@ def make_application(
     accounts: Accounts,
     storages: Storages,
     now: Callable[[], datetime] = utc_now,
+    metrics: Metrics | None = None,
+    onward: Onward | None = None,
 ) -> web.Application:
-    """Return the application. `now` is the time by which certificates are looked at."""
-    metrics = Metrics()
+    """Return the application. `now` is the time by which certificates are looked at; `onward` is
+    None where nothing goes on to web services.
+    """
+    metrics = metrics or Metrics()
     # Two kinds of places: a console's sound comes through crypto_server back to the stored bytes.
     plays = Slots(settings.limits.plays, "streams open")
     sounds = Slots(settings.limits.plays, "sounds playing")
@@ -57,6 +66,7 @@ def make_application(
     metrics.long_polls.set_function(lambda: polls.taken)
     metrics.writes_waiting.set_function(lambda: catalogue.database.waiting)
     metrics.posts_waiting.set_function(lambda: catalogue.posts.waiting)
+    metrics.conflicts.set_function(lambda: catalogue.conflicts.count)
     catalogue.posts.watch = metrics.count_posts
     groups = (
         RecordingRoutes(catalogue, settings, metrics),
@@ -69,7 +79,11 @@ def make_application(
         DeploymentRoutes(catalogue.profiles, feed, metrics, now),
         SettingsGroupRoutes(catalogue.groups, settings),
         ScreenCertificateRoutes(catalogue, settings, now),
-        ConsoleRoutes(catalogue, settings, http, sounds, metrics),
+        InternalApiRoutes(catalogue, settings, metrics),
+        OnwardRoutes(settings, onward),
+        ConflictRoutes(catalogue.conflicts, settings),
+        ConflictPageRoutes(catalogue.conflicts, settings),
+        ConsoleRoutes(catalogue, settings, http, sounds, metrics, onward),
         ArchiveRoutes(catalogue, settings, storages, http, metrics, now),
         HealthRoutes(catalogue, feed, metrics),
     )

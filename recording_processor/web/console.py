@@ -21,6 +21,7 @@ from recording_processor.cursor import Cursor
 from recording_processor.errors import BadParameter, NotFound, ProcessorError, UpstreamFailed
 from recording_processor.group_setting import DECRYPT_URI_PREFIX, SCREEN_RECORDING, effective
 from recording_processor.location import parse_location
+from recording_processor.onward.onward import Onward
 from recording_processor.search import CRITERIA, read_search
 from recording_processor.settings import ProcessorSettings
 from recording_processor.tenancy import tenants_of
@@ -32,7 +33,9 @@ from service_shell.accounts import Account
 from service_shell.web import RoleMissing, require_role
 
 _PEOPLE = ("listener", "operator", "admin")
+MENDERS = ("operator", "admin")
 _ENTRIES = 25
+_COUNTED = 100
 ASSET_PATHS = tuple(f"/console/assets/{name}" for name in ASSETS)
 
 
@@ -46,9 +49,11 @@ class ConsoleRoutes:
         http: aiohttp.ClientSession,
         slots: Slots,
         metrics: Metrics,
+        onward: Onward | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._settings = settings
+        self._onward = onward
         crypto_url = settings.crypto_url.rstrip("/")
         self._own_prefix = f"{crypto_url}/rcs" if crypto_url else ""
         self._node = parse_location(settings.node_path)
@@ -112,6 +117,18 @@ class ConsoleRoutes:
             headers={"Cache-Control": "public, max-age=300"},
         )
 
+    async def _conflicts(self, person: Account) -> int:
+        """Return how many conflicts this person can look at, counted up to a bound."""
+        if not set(person.roles) & set(MENDERS) or not self._catalogue.conflicts.count:
+            return 0
+        return len(await self._catalogue.conflicts.newest(tenants_of(person), limit=_COUNTED))
+
+    def _failed_onward(self, person: Account) -> int:
+        """Return how many posts could not go onward, to who is to know."""
+        if self._onward is None or not set(person.roles) & set(MENDERS) or not person.every_tenant:
+            return 0
+        return self._onward.failed
+
     async def _decrypt_uri_prefix(self) -> str:
         """Return where this node's sounds are decrypted, or an empty text."""
         known = effective(await self._catalogue.groups.settings(SCREEN_RECORDING), self._node)
@@ -133,6 +150,8 @@ class ConsoleRoutes:
             roles=tuple(person.roles),
             may_listen="listener" in person.roles,
             can_play=bool(await self._decrypt_uri_prefix()),
+            conflicts=await self._conflicts(person),
+            failed_onward=self._failed_onward(person),
         )
         status = 200 if fault is None else 400
         return web.Response(

@@ -80,6 +80,23 @@ class Metrics:
             "Changes of the catalogue that run or wait",
             registry=self.registry,
         )
+        self.conflicts = Gauge(
+            f"{name}conflicts", "Conflicts that nobody has dismissed", registry=self.registry
+        )
+        self.onward = Counter(
+            f"{name}onward_total",
+            "Posts to the web services by outcome: sent, later, failed, replayed",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.onward_waiting = Gauge(
+            f"{name}onward_waiting", "Posts that wait to go onward", registry=self.registry
+        )
+        self.onward_files = Gauge(
+            f"{name}onward_failed_files",
+            "Files of posts that could not go onward",
+            registry=self.registry,
+        )
 
     def count_posts(self, posts: int, committed: bool) -> None:
         """Count one transaction of metadata posts."""

@@ -27,6 +27,7 @@ HEALTH = {("GET", "/livez"): OPEN, ("GET", "/readyz"): OPEN, ("GET", "/metrics")
           ("GET", "/openapi.yaml"): OPEN}  # fmt: skip
 FAULTS = {(method, "/faults"): ABSENT for method in ("GET", "PUT", "POST", "DELETE")}
 API, OPS, LAB = "/api/v2", "/api/v2/ops/contact-centers/{ccid}", "/lab"
+INTERNAL = "/internal-api/contact-centers/{ccid}/recordings"
 SCREEN = f"{OPS}/settings/screen-recording"
 ONE_PROFILE = f"{LAB}/profiles/{{dbid}}"
 CERTIFICATE = f"{LAB}/certificates/{{id}}"
@@ -83,6 +84,13 @@ RIGHTS: dict[str, dict[tuple[str, str], frozenset[str]]] = {
         ("PUT", f"{SCREEN}-encryption"): ADMIN,
         ("DELETE", f"{SCREEN}-encryption"): ADMIN,
         ("DELETE", f"{SCREEN}-encryption/{{certificate}}"): ADMIN,
+        ("GET", f"{OPS}/conflicts"): PEOPLE,
+        ("DELETE", f"{OPS}/conflicts/{{number}}"): PEOPLE,
+        ("GET", f"{OPS}/onward"): PEOPLE,
+        ("POST", f"{OPS}/onward/replay"): ADMIN,
+        ("GET", INTERNAL): frozenset({"processor"}),
+        ("POST", INTERNAL): frozenset({"processor"}),
+        ("GET", "/console/conflicts"): PEOPLE,
         ("GET", "/"): PEOPLE | PLAYERS,
         ("GET", "/console/recordings/{recording_id}/play/{play_name}"): PLAYERS,
         ("GET", "/console/assets/{name}"): OPEN,

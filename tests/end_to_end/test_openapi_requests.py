@@ -83,6 +83,7 @@ async def post(services: FourServices) -> None:
         ("crypto", "listener", ("--include-path-regex", "^/rcs/")),
         # What these end is gone afterwards.
         ("crypto", "admin", ("--exclude-path-regex", "^/rcs/")),
+        ("processor", "processor", ("--include-path-regex", "^/internal-api/")),
         ("processor", "admin", ()),
     ],
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from recording_format.ivr_profile import Tenant
 from recording_processor.app import upstream_session
 from recording_processor.catalogue.catalogue import Catalogue, catalogue_of
 from recording_processor.catalogue.opening import open_database
+from recording_processor.onward.onward import Onward
 from recording_processor.profile_feed import ProfileFeed
 from recording_processor.settings import ContactCenterSettings, ProcessorSettings, storages_of
 from recording_processor.web.application import make_application
@@ -23,7 +25,17 @@ from service_shell.accounts import Account, Accounts, basic_header, hash_passwor
 from tests.recording_processor.samples import CCID, DOMAIN
 
 Client = TestClient[web.Request, web.Application]
-ClientOf = Callable[[ProcessorSettings], AbstractAsyncContextManager[Client]]
+
+
+class ClientOf(Protocol):
+    """Serves a processor under some settings; what delivers `onward` may belong to another one."""
+
+    def __call__(
+        self, settings: ProcessorSettings, *, onward: Onward | None = None
+    ) -> AbstractAsyncContextManager[Client]:
+        """Return a client that is not signed in."""
+
+
 ROLES = ("mcp", "operator", "admin", "listener", "crypto", "processor")
 _HASHES = {role: hash_password(f"{role}-secret") for role in ROLES}
 
@@ -77,7 +89,9 @@ def client_of(catalogue: Catalogue, feed: ProfileFeed) -> ClientOf:
     """Serve the catalogue under some settings; a client that is not signed in comes out."""
 
     @asynccontextmanager
-    async def serve(settings: ProcessorSettings) -> AsyncIterator[Client]:
+    async def serve(
+        settings: ProcessorSettings, *, onward: Onward | None = None
+    ) -> AsyncIterator[Client]:
         async with upstream_session() as http:
             app = make_application(
                 settings,
@@ -86,6 +100,7 @@ def client_of(catalogue: Catalogue, feed: ProfileFeed) -> ClientOf:
                 http,
                 accounts=Accounts(settings.accounts),
                 storages=storages_of(settings),
+                onward=onward,
             )
             async with TestClient(TestServer(app)) as client:
                 yield client

@@ -15,7 +15,7 @@ from service_shell.faults.settings import FaultSettings
 from service_shell.openapi import openapi_document
 from tests.recording_processor.asking import ask, file, get
 from tests.recording_processor.conftest import Client, ClientOf
-from tests.recording_processor.samples import media_file, profile
+from tests.recording_processor.samples import CCID, media_file, profile
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(openapi_document("recording_processor"))
 METHODS = ("get", "post", "put", "delete", "patch", "head", "options")
@@ -84,6 +84,7 @@ def test_every_operation_says_its_roles() -> None:
 async def filled(client: Client) -> Client:
     """A client of a processor with one recording and one profile."""
     await file(client, media_file("CALL1"))
+    await file(client, media_file("CALL2", media_id=media_file("CALL1")["mediaId"]), status=409)
     await ask(client, "PUT", "/lab/profiles/101", profile(101))
     return client
 
@@ -99,6 +100,10 @@ async def filled(client: Client) -> Client:
         ("/lab/profiles/101/versions/1", "/lab/profiles/{dbid}/versions/{version}"),
         ("/lab/deployments", "/lab/deployments"),
         ("/lab/tenants", "/lab/tenants"),
+        (
+            f"/api/v2/ops/contact-centers/{CCID}/conflicts",
+            "/api/v2/ops/contact-centers/{ccid}/conflicts",
+        ),
     ],
 )
 async def test_answers_fit_their_schema(filled: Client, path: str, template: str) -> None:
