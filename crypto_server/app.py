@@ -41,6 +41,7 @@ from service_shell.listening import bind_tcp, url_of
 from service_shell.log import configure_logging
 from service_shell.openapi import OPENAPI_PATH
 from service_shell.settings import SettingsError
+from service_shell.sign_in import sign_ins_refused
 from service_shell.tls import open_tls
 from service_shell.trust import trusting
 from service_shell.web import basic_auth, errors_as_json, serve
@@ -116,12 +117,18 @@ async def playing_app(
             settings.administration, keystore, client, validation, audit
         )
         open_paths = {*OPEN_PATHS, OPENAPI_PATH}
-        basic = basic_auth(accounts, realm=REALM, open_paths=open_paths)
+        metrics = PlaybackMetrics(keystore)
+        basic = basic_auth(
+            accounts,
+            realm=REALM,
+            open_paths=open_paths,
+            sign_in=settings.sign_in,
+            refused=sign_ins_refused(metrics.registry, "crypto"),
+        )
         app = web.Application(middlewares=[errors_as_json, administration.sign_in(basic)])
         app[ADMINISTRATION] = administration
         seconds = settings.playback.first_byte_seconds
         player = Player(processor, keystore, first_byte_seconds=seconds)
-        metrics = PlaybackMetrics(keystore)
         metrics.registry.register(administration.expiry)
         PlayRoutes(player, audit, metrics, settings.playback).add_to(app)
         administration.add_to(app)

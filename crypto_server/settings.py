@@ -17,6 +17,7 @@ from service_shell.accounts import Account
 from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
+from service_shell.sign_in import SignInSettings
 from service_shell.tls import TlsSettings
 from service_shell.trust import TrustSettings
 
@@ -99,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSettings = TlsSettings()
     trust: TrustSettings = TrustSettings()
     faults: FaultSettings = FaultSettings()
+    sign_in: SignInSettings = SignInSettings()
     log: LogSettings = LogSettings()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -22,7 +23,10 @@ class CaFiles:
         self._stores: dict[Path, tuple[tuple[int, int, int], TrustStore]] = {}
 
     def load(self, path: Path) -> TrustStore:
-        """Return the trust store of the bundle at `path`. Raises `CaFileError`."""
+        """Return the trust store of the bundle at `path`.
+
+        Raises `CaFileError`, or `OSError` while too many files are open.
+        """
         try:
             state = path.stat()
             if not stat.S_ISREG(state.st_mode):
@@ -33,6 +37,8 @@ class CaFiles:
                 known = (stamp, _read(path))
                 self._stores[path] = known
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # not the file's fault: later it can be read
             reason = os.strerror(error.errno or 0).lower()
             raise CaFileError(f"the CA file {path} cannot be read: {reason}") from None
         except ValueError:

@@ -30,6 +30,7 @@ from mcp_sim.recording.plan import (
     Resumed,
     Started,
 )
+from mcp_sim.sip.message import HeaderList
 from mcp_sim.sip.offer_answer import AudioLine
 from mcp_sim.sip.siprec import RecordingSession
 
@@ -57,7 +58,7 @@ class Dialog:
     """
 
     id: str
-    hang_up: Callable[[], Awaitable[object]]
+    hang_up: Callable[[HeaderList], Awaitable[object]]
     gone: Callable[[], bool]
     dn: str = ""
     legs: dict[int, Leg] = field(default_factory=dict)
@@ -80,7 +81,8 @@ class Call:
     """A recording in progress. Changes raise `CaptureError` where the capture process refuses.
 
     `item` names its folder in the spool. `started_wall_ns` (Unix time) is None until the first 2xx.
-    `ended` is set when the owner has taken the recording over.
+    `ended` is set when the owner has taken the recording over. `source` placed its first INVITE;
+    `rtp_timeout` seconds without a packet end it, 0: no silence does.
     """
 
     def __init__(
@@ -93,8 +95,12 @@ class Call:
         kind: Kind,
         conference: str = "",
         siprec_left: str = "",
+        source: str = "",
+        rtp_timeout: float = 0.0,
     ) -> None:
         self.plan = plan
+        self.source = source
+        self.rtp_timeout = rtp_timeout
         self.item = item
         self.capture = capture
         self.kind = kind
@@ -196,13 +202,14 @@ class Call:
             await self._note(parameters)
             await self._place()
 
-    async def stop(self, reason: str) -> None:
-        """End the recording from our side, and hang up on everybody."""
+    async def stop(self, reason: str, headers: HeaderList = ()) -> None:
+        """End the recording from our side, and hang up on everybody; `headers` go with the BYE."""
         dialogs = list(self.dialogs)
         await self.end(reason)
         with suppress(TimeoutError):  # a BYE that nobody answers goes on by itself
             async with asyncio.timeout(_HANG_UP_SECONDS):
-                await asyncio.gather(*(d.hang_up() for d in dialogs), return_exceptions=True)
+                hanging = (dialog.hang_up(headers) for dialog in dialogs)
+                await asyncio.gather(*hanging, return_exceptions=True)
 
     async def end(self, reason: str, at_ns: int | None = None) -> None:
         """Complete the journal and hand it over; only the first call of this does anything.

@@ -17,12 +17,15 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
+from mcp_sim.admission.gauges import Gauges
+from mcp_sim.admission.room import CallLimitError, NoRoomError, NoSpaceError
+from mcp_sim.admission.sources import SourceLimits
 from mcp_sim.call import Call
 from mcp_sim.capture_fleet import CaptureFleet
-from mcp_sim.config import MpcSettings
+from mcp_sim.config import LimitSettings, MpcSettings
 from mcp_sim.invitation import Invitation
 from mcp_sim.node import Node
-from mcp_sim.planning import plan_recording, session_key_bits
+from mcp_sim.planning import plan_recording, rtp_timeout, session_key_bits
 from mcp_sim.recipients import Recipients
 from mcp_sim.recording.capture.client import CaptureClient
 from mcp_sim.recording.journal.frames import seal_session_key
@@ -44,29 +47,6 @@ OnCaptured = Callable[[str], None]
 def new_call_uuid() -> str:
     """Return a call UUID as SIP Server makes them: 32 of 0-9A-Z."""
     return "".join(secrets.choice(_UUID_ALPHABET) for _ in range(32))
-
-
-class NoRoomError(Exception):
-    """No further call may begin now; `cause` is a short word for the metric."""
-
-    cause = "limit"
-
-
-class CallLimitError(NoRoomError):
-    """As many calls run as may."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the limit of {limit} calls is reached")
-
-
-class NoSpaceError(NoRoomError):
-    """The spool's disk has no room for a further call."""
-
-    cause = "spool-full"
-
-
-#: Every `NoRoomError.cause`.
-ROOM_CAUSES = (CallLimitError.cause, NoSpaceError.cause)
 
 
 @dataclass(frozen=True)
@@ -108,9 +88,15 @@ class Calls:
         limit: int,
         space: SpoolSpace,
         on_captured: OnCaptured,
+        gauges: Gauges | None = None,
+        sources: SourceLimits | None = None,
+        rtp_timeout: float = 0.0,
     ) -> None:
         self.limit = limit
         self.space = space
+        self.gauges = gauges or Gauges(LimitSettings())
+        self.sources = sources or SourceLimits()
+        self._rtp_timeout = rtp_timeout
         self.begun = 0
         self.certificates_skipped: Counter[str] = Counter()
         self._facts = facts
@@ -147,9 +133,28 @@ class Calls:
             self.space.check()
         except (SpoolFullError, OSError) as error:
             raise NoSpaceError(str(error)) from None
+        self.gauges.check()
 
-    def begin(self, invitation: Invitation, profile: IvrProfile, recipients: Recipients) -> Call:
+    @property
+    def refusing(self) -> str:
+        """Why no call may begin now, empty while one may."""
+        try:
+            self.check_room()
+        except NoRoomError as error:
+            return str(error)
+        return ""
+
+    def begin(
+        self,
+        invitation: Invitation,
+        profile: IvrProfile,
+        recipients: Recipients,
+        *,
+        source: str = "",
+    ) -> Call:
         """Begin a recording; its journal is opened when its first dialog changes it.
+
+        `source` is the address that asks for it.
 
         Raises `NoRoomError`, `RecordingRefused` or `CaptureFullError`.
         """
@@ -169,9 +174,12 @@ class Calls:
             kind=invitation.kind,
             conference=invitation.conference,
             siprec_left=self._facts.siprec_left,
+            source=source,
+            rtp_timeout=rtp_timeout(profile, self._rtp_timeout),
         )
         self._openings[call] = opening
         self._running[call.id] = call
+        self.sources.began(call.source)
         if call.conference:
             self._conferences[call.conference] = call
         self.begun += 1
@@ -214,6 +222,7 @@ class Calls:
         """The call ends: its id and its conference are free for the next one."""
         if self._running.get(call.id) is call:
             del self._running[call.id]
+            self.sources.ended(call.source)
         if self._conferences.get(call.conference) is call:
             del self._conferences[call.conference]
         self._openings.pop(call, None)

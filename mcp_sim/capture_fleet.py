@@ -60,8 +60,13 @@ class CaptureFleet:
             task.cancel()
 
     @property
-    def pids(self) -> list[int]:
+    def up(self) -> list[CaptureClient]:
         """The processes that are up."""
+        return list(self._clients)
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that are up."""
         return [client.pid for client in self._clients]
 
     @property

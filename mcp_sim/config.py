@@ -14,6 +14,7 @@ from service_shell.accounts import Account, basic_header
 from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
+from service_shell.sign_in import SignInSettings
 from service_shell.tls import TlsSettings
 from service_shell.trust import TrustSettings
 
@@ -125,12 +126,25 @@ class MpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[limits]``: above `calls` at a time an INVITE gets 503; 0: as many as descriptors allow.
 
-    So it does while the spool's disk has less than `reserved_bytes` free.
-    `grace` is how long a stop waits for calls and deliveries, in seconds.
+    So it does while the spool's disk has less than `reserved_bytes` free, while a process has more
+    than its share `open_files` of descriptors in use, and while a lag (seconds) is too long; 0
+    switches each of these off. `source_calls` at a time, and `source_rate` new ones per second, are
+    what one address may place: 486 beyond, 0: no limit.
+    A call ends by itself when no packet came for `rtp_timeout`, or after `longest_call`, in
+    seconds; 0: never. `grace` is how long a stop waits for calls and deliveries, in seconds.
     """
 
     calls: Annotated[int, msgspec.Meta(ge=0)] = 0
     reserved_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 * 1024**2
+    open_files: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.9
+    loop_lag: Seconds = 1.0
+    capture_lag: Seconds = 1.0
+    flush_lag: Seconds = 3.0
+    source_calls: Annotated[int, msgspec.Meta(ge=0)] = 0
+    source_rate: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    sip_connections: Count = 2000
+    rtp_timeout: Seconds = 300.0
+    longest_call: Seconds = 86400.0
     grace: Seconds = 20.0
 
 
@@ -151,4 +165,5 @@ class McpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trust: TrustSettings = TrustSettings()
     faults: FaultSettings = FaultSettings()
     accounts: list[Account] = []
+    sign_in: SignInSettings = SignInSettings()
     log: LogSettings = LogSettings()

@@ -2,6 +2,7 @@
 
 GET    /calls                running calls, oldest first
 GET    /calls/refused        refused calls, newest first
+GET    /calls/sources        who calls: running, refused and malformed, by address
 GET    /calls/{id}           one running call
 DELETE /calls/{id}           stop it: the recording is completed and delivered
 POST   /deliveries/retry     try what waits now, and what was put aside again
@@ -19,6 +20,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from mcp_sim.admission.sources import SourceView
 from mcp_sim.call import Call
 from mcp_sim.calls import Calls
 from mcp_sim.legs import Leg
@@ -31,6 +33,7 @@ from service_shell.faults import FaultSwitch
 from service_shell.faults.api import FaultApi
 from service_shell.faults.metrics import FaultCollector
 from service_shell.openapi import OPENAPI_PATH, openapi_route
+from service_shell.sign_in import SignInSettings, sign_ins_refused
 from service_shell.web import (
     BAD_PARAMETER,
     NOT_FOUND,
@@ -96,6 +99,8 @@ class ControlApi:
         stats: Callable[[], list[CaptureStats]],
         ready: Callable[[], str],
         retry: Callable[[list[str] | None], Awaitable[RetryAnswer]],
+        sources: Callable[[], list[SourceView]],
+        sign_in: SignInSettings | None = None,
     ) -> None:
         self._calls = calls
         self._refusals = refusals
@@ -103,13 +108,23 @@ class ControlApi:
         self._stats = stats
         self._ready = ready
         self._retry = retry
+        self._sources = sources
+        self._sign_in = sign_in
+        self._sign_ins_refused = sign_ins_refused(registry, "mcp")
 
     def application(self, accounts: Accounts, faults: FaultSwitch | None = None) -> web.Application:
         """Return the aiohttp application; with `faults` these can be changed."""
-        auth = basic_auth(accounts, realm="reclab mcp", open_paths=_OPEN_PATHS)
+        auth = basic_auth(
+            accounts,
+            realm="reclab mcp",
+            open_paths=_OPEN_PATHS,
+            sign_in=self._sign_in,
+            refused=self._sign_ins_refused,
+        )
         app = web.Application(middlewares=[errors_as_json, auth], client_max_size=_BODY_LIMIT)
         app.router.add_get("/calls", self._list)
         app.router.add_get("/calls/refused", self._refused)
+        app.router.add_get("/calls/sources", self._told_sources)
         app.router.add_get("/calls/{id}", self._show)
         app.router.add_delete("/calls/{id}", self._stop)
         app.router.add_post("/deliveries/retry", self._retry_deliveries)
@@ -129,6 +144,10 @@ class ControlApi:
     async def _refused(self, request: web.Request) -> web.Response:
         require_role(request, "operator", "admin")
         return _json({"refused": self._refusals.newest})
+
+    async def _told_sources(self, request: web.Request) -> web.Response:
+        require_role(request, "operator", "admin")
+        return _json({"sources": self._sources()})
 
     async def _show(self, request: web.Request) -> web.Response:
         require_role(request, "operator", "admin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from mcp_sim.addresses import Addresses
-from mcp_sim.calls import ROOM_CAUSES, Calls, RecordingFacts
+from mcp_sim.admission.gauges import Gauges
+from mcp_sim.admission.room import ROOM_CAUSES
+from mcp_sim.admission.sources import SourceLimits, told_sources
+from mcp_sim.calls import Calls, RecordingFacts
 from mcp_sim.capture_fleet import CaptureFleet, capture_fleet
-from mcp_sim.config import McpSettings
+from mcp_sim.config import LimitSettings, McpSettings
 from mcp_sim.control import ControlApi
+from mcp_sim.lapse import Lapses
 from mcp_sim.metrics import PlatformCollector
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook
@@ -23,6 +28,8 @@ from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.redelivery import Redelivery
 from mcp_sim.refusals import Refusals
 from mcp_sim.sip import AgentLimits, SipAgent, SipTls
+from mcp_sim.sip.transport import TransportLimits
+from mcp_sim.watch import Watch
 
 USER_AGENT = "reclab-mcp"
 _DIALOGS_PER_CALL = 4
@@ -60,26 +67,46 @@ async def open_front(
     size = settings.capture.processes
     lock = spool.lock_descriptor
     async with capture_fleet(size, addresses.capture, settings.log, lock=lock) as fleet:
-        calls = Calls(
-            facts,
-            fleet,
-            spool,
-            limit=settings.limits.calls or max(1, fleet.legs // 2),
-            space=SpoolSpace(spool.root, settings.limits.reserved_bytes),
-            on_captured=pipeline.captured,
-        )
+        calls = _calls(settings.limits, facts, fleet, spool, pipeline)
         fleet.tell_deaths(calls.capture_died)
-        front = _assemble(addresses, facts, fleet, calls, book, pipeline, spool, tls)
+        watch = Watch(calls, fleet, calls.gauges, Lapses(settings.limits.longest_call))
+        front = _assemble(
+            settings, addresses, facts, fleet, calls, book, pipeline, spool, watch, tls
+        )
         await front.agent.open(addresses.sip_udp, addresses.sip_tcp, addresses.sip_tls)
+        watching = asyncio.create_task(watch.run(), name="watch")
         try:
             yield front
         finally:
             front.reception.open = False
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             await calls.stop_all("the platform ended")
             await front.agent.close()
 
 
+def _calls(
+    limits: LimitSettings,
+    facts: RecordingFacts,
+    fleet: CaptureFleet,
+    spool: Spool,
+    pipeline: Pipeline,
+) -> Calls:
+    return Calls(
+        facts,
+        fleet,
+        spool,
+        limit=limits.calls or max(1, fleet.legs // 2),
+        space=SpoolSpace(spool.root, limits.reserved_bytes),
+        on_captured=pipeline.captured,
+        gauges=Gauges(limits),
+        sources=SourceLimits(calls=limits.source_calls, rate=limits.source_rate),
+        rtp_timeout=limits.rtp_timeout,
+    )
+
+
 def _assemble(
+    settings: McpSettings,
     addresses: Addresses,
     facts: RecordingFacts,
     fleet: CaptureFleet,
@@ -87,6 +114,7 @@ def _assemble(
     book: ProfileBook,
     pipeline: Pipeline,
     spool: Spool,
+    watch: Watch,
     tls: SipTls | None,
 ) -> Front:
     registry = CollectorRegistry()
@@ -97,36 +125,41 @@ def _assemble(
     agent = SipAgent(
         user_agent=USER_AGENT,
         on_invite=reception.take,
-        limits=_limits(calls.limit),
+        limits=_limits(calls.limit, settings.limits.sip_connections),
         advertise=addresses.contact_host,
         tls=tls,
     )
     registry.register(
-        PlatformCollector(calls=calls, agent=agent, fleet=fleet, pipeline=pipeline, spool=spool)
+        PlatformCollector(
+            calls=calls, agent=agent, fleet=fleet, pipeline=pipeline, spool=spool, watch=watch
+        )
     )
     control = ControlApi(
         calls=calls,
         refusals=refusals,
         registry=registry,
         stats=lambda: fleet.stats,
-        ready=lambda: _unready(book, fleet, reception),
         retry=Redelivery(spool, pipeline, book).retry,
+        ready=lambda: _unready(book, fleet, reception, calls),
+        sources=lambda: told_sources(calls.sources, agent.core.malformed_from),
+        sign_in=settings.sign_in,
     )
     return Front(agent, reception, calls, fleet, control)
 
 
-def _limits(calls: int) -> AgentLimits:
+def _limits(calls: int, connections: int) -> AgentLimits:
     """Signalling has room for what the limit of calls lets in: refusals are the calls' matter."""
     usual = AgentLimits()
     return AgentLimits(
         calls=max(usual.calls, _DIALOGS_PER_CALL * calls),
         transactions=max(usual.transactions, _TRANSACTIONS_PER_CALL * calls),
+        transport=TransportLimits(connections=connections),
     )
 
 
-def _unready(book: ProfileBook, fleet: CaptureFleet, reception: Reception) -> str:
+def _unready(book: ProfileBook, fleet: CaptureFleet, reception: Reception, calls: Calls) -> str:
     if not reception.open:
         return "the platform is stopping"
     if not book.loaded:
         return "no profiles are loaded yet"
-    return "" if fleet.pids else "no capture process is up"
+    return calls.refusing if fleet.pids else "no capture process is up"

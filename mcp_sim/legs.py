@@ -22,6 +22,8 @@ from mcp_sim.sip.siprec import RecordingSession
 
 _log = structlog.get_logger()
 _CLOCK_RATE = 8000
+_LONGEST_NUMBER = 256
+_LONGEST_LABEL = 255
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class Legs:
         """Take from the metadata who is heard on each stream; who was heard once stays known."""
         for label, speakers in siprec.speakers().items():
             for leg in self.all:
-                if leg.label == label:
+                if leg.label == label[:_LONGEST_LABEL]:
                     leg.aors = tuple(speaker.aor for speaker in speakers if speaker.aor)
 
     def to_place(self) -> list[PlacedLeg]:
@@ -115,7 +117,7 @@ class Legs:
         """Who is left is the caller (ani), who is right the dialled party (dnis)."""
         found: dict[str, str] = {}
         for leg in self.all:
-            number = address_user(leg.aors[0]) if leg.aors else ""
+            number = address_user(leg.aors[0])[:_LONGEST_NUMBER] if leg.aors else ""
             if number:
                 found.setdefault("ani" if channels.get(leg.number) == "left" else "dnis", number)
         return found
@@ -124,7 +126,7 @@ class Legs:
         number = next(self._numbers)
         if number >= MAX_LEGS:
             raise CaptureFullError(f"a recording has no more than {MAX_LEGS} legs")
-        label = line.label or dn or str(number)
+        label = (line.label or dn or str(number))[:_LONGEST_LABEL]
         event = LegOpened(number, label, line.payload_types, _CLOCK_RATE, time.monotonic_ns())
         host, port = await self._capture.open_leg(self._recording_id, event)
         leg = Leg(number, label, host, port, dict(line.payload_types), dn)
@@ -133,7 +135,7 @@ class Legs:
 
     async def _describe(self, leg: Leg, line: AudioLine) -> None:
         """Note what a later offer says of a leg: another codec, or the label that it lacked."""
-        label = line.label or leg.label
+        label = line.label[:_LONGEST_LABEL] or leg.label
         types = leg.payload_types | line.payload_types
         if (label, types) != (leg.label, leg.payload_types):
             event = LegOpened(leg.number, label, types, _CLOCK_RATE, time.monotonic_ns())

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from mcp_sim.calls import Calls
 from mcp_sim.capture_fleet import CaptureFleet
+from mcp_sim.lapse import CAUSES as LAPSE_CAUSES
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.recording.capture.messages import CaptureStats
 from mcp_sim.recording.delivery.delivery import DeliveryStats
@@ -19,6 +20,7 @@ from mcp_sim.recording.spool.folders import State
 from mcp_sim.recording.spool.spool import Spool
 from mcp_sim.sip import SipAgent
 from mcp_sim.sip.user_agent import Counters
+from mcp_sim.watch import Watch
 from recording_format.errors import CERTIFICATE_REASONS
 
 _SIP_COUNTERS: tuple[tuple[str, str, Callable[[Counters], float]], ...] = (
@@ -76,12 +78,14 @@ class PlatformCollector(Collector):
         fleet: CaptureFleet,
         pipeline: Pipeline,
         spool: Spool,
+        watch: Watch,
     ) -> None:
         self._calls = calls
         self._agent = agent
         self._fleet = fleet
         self._pipeline = pipeline
         self._spool = spool
+        self._watch = watch
 
     def register(self, registry: CollectorRegistry) -> None:
         """Add the figures to `registry`."""
@@ -95,6 +99,8 @@ class PlatformCollector(Collector):
         )
         yield CounterMetricFamily("reclab_mcp_calls_begun", "Recordings begun", self._calls.begun)
         yield self._skipped()
+        yield self._lapsed()
+        yield from self._limits()
         legs = sum(len(call.legs.open) for call in self._calls.running)
         yield GaugeMetricFamily("reclab_mcp_legs", "Legs of the recordings in progress", legs)
         yield from self._sip()
@@ -112,6 +118,34 @@ class PlatformCollector(Collector):
         for reason in CERTIFICATE_REASONS:
             family.add_metric([reason], self._calls.certificates_skipped[reason])
         return family
+
+    def _lapsed(self) -> Metric:
+        text = "Calls that the platform ended because nobody did"
+        family = CounterMetricFamily("reclab_mcp_calls_lapsed", text, labels=["cause"])
+        for cause in LAPSE_CAUSES:
+            family.add_metric([cause], self._watch.lapsed[cause])
+        return family
+
+    def _limits(self) -> Iterator[Metric]:
+        """What new calls depend on; a limit of 0 limits nothing."""
+        space = self._calls.space
+        rows: list[tuple[str, float, float, bool]] = [
+            ("calls", len(self._calls), self._calls.limit, len(self._calls) >= self._calls.limit)
+        ]
+        with suppress(OSError):
+            rows.append(("free-bytes", space.free_bytes, space.reserved, bool(space.fault)))
+        for gauge in self._calls.gauges.all:
+            rows.append((gauge.name, gauge.value, gauge.limit, gauge.shut))
+        texts = {
+            "value": "What new calls depend on",
+            "bound": "How far that may go",
+            "refusing": "1 while new calls are refused for it",
+        }
+        for column, (name, text) in enumerate(texts.items(), start=1):
+            family = GaugeMetricFamily(f"reclab_mcp_limit_{name}", text, labels=["limit"])
+            for row in rows:
+                family.add_metric([row[0]], float(row[column]))
+            yield family
 
     def _sip(self) -> Iterator[Metric]:
         for name, text, read in _SIP_COUNTERS:

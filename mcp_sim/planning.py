@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from mcp_sim.config import MpcSettings
 from mcp_sim.invitation import Invitation
+from mcp_sim.profile_options import RTP_TIMEOUT, ProfileOptionError, overridden_seconds
 from mcp_sim.recipients import Recipients, RecordingRefused
 from mcp_sim.recording.plan import RecordingPlan, SealedBox
 from recording_format.errors import FileNameError
@@ -79,6 +80,17 @@ def session_key_bits(profile: IvrProfile, mpc: MpcSettings) -> int:
     name = "lab.cipher"
     said = profile.override("mpc", name) or mpc.cipher
     return _KEY_BITS[_one_of(profile, name, said, tuple(_KEY_BITS))]
+
+
+def rtp_timeout(profile: IvrProfile, platform: float) -> float:
+    """Return after how many seconds without a packet the call ends, 0: never.
+
+    Raises `RecordingRefused` for what is no number of seconds.
+    """
+    try:
+        return overridden_seconds(profile, RTP_TIMEOUT, platform)
+    except ProfileOptionError as error:
+        raise RecordingRefused(f"profile {profile.name!r}: {error}", "profile-option") from None
 
 
 def _channels(profile: IvrProfile, mpc: MpcSettings) -> Channels:

@@ -1,4 +1,4 @@
-"""The options of a profile that say how its certificates are judged, read strictly.
+"""The options of a profile that say how its certificates are judged and its calls end, strictly.
 
 What is not one of the known values is refused by name: a guess could encrypt for the wrong
 certificate, or not at all.
@@ -15,6 +15,9 @@ TRUST_SELF_SIGNED = "lab.trust-self-signed"
 CA_FILE = "mediamgr.CA_file"
 MINIMUM_KEY_BITS = "lab.minimum-key-bits"
 ALLOW_SHA1 = "lab.allow-sha1"
+RTP_TIMEOUT = "lab.rtp-timeout"
+
+LONGEST_RTP_TIMEOUT = 86400
 
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -50,6 +53,22 @@ def overridden_key_bits(profile: IvrProfile, name: str, platform: int) -> int:
             f"{name} is {said[:40]!r}, not a number from {SMALLEST_KEY_BITS} to {LARGEST_KEY_BITS}"
         )
     return int(said)
+
+
+def overridden_seconds(profile: IvrProfile, name: str, platform: float) -> float:
+    """Return the profile's override of ``mpc.<name>`` in whole seconds, else the platform's value.
+
+    Raises `ProfileOptionError`.
+    """
+    said = profile.override("mpc", name)
+    if not said:
+        return platform
+    readable = said.isascii() and said.isdecimal() and len(said) <= len(str(LONGEST_RTP_TIMEOUT))
+    if not readable or int(said) > LONGEST_RTP_TIMEOUT:
+        raise ProfileOptionError(
+            f"{name} is {said[:40]!r}, not a number of seconds from 0 to {LONGEST_RTP_TIMEOUT}"
+        )
+    return float(said)
 
 
 def _flag(name: str, said: str | None, *, without: bool) -> bool:

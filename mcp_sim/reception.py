@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 from structlog.contextvars import bind_contextvars
 
+from mcp_sim.admission.room import OPEN_FILES, NoRoomError
 from mcp_sim.ca_files import CaFiles
 from mcp_sim.call import Call, CallOverError
-from mcp_sim.calls import Calls, NoRoomError
+from mcp_sim.calls import Calls
 from mcp_sim.config import MpcSettings
 from mcp_sim.conversation import Conversation
 from mcp_sim.invitation import Invitation, UnknownBody, read_invitation
@@ -73,8 +74,9 @@ class Reception:
             raise CallNotTaken(415, "body", str(error)) from None
         except BodyError as error:
             raise CallNotTaken(400, "malformed", str(error)) from None
+        source = str(incoming.remote.host)
         # Nothing is awaited from here until the dialog has entered the call.
-        call = self._calls.conference(invitation.conference) or self._begin(invitation)
+        call = self._calls.conference(invitation.conference) or self._begin(invitation, source)
         try:
             await Conversation(incoming, invitation, call, host=self._host).run()
         except CallOverError as error:
@@ -84,11 +86,24 @@ class Reception:
         except (CaptureError, OSError) as error:
             raise CallNotTaken(503, "capture", str(error)) from None
 
-    def _begin(self, invitation: Invitation) -> Call:
+    def _begin(self, invitation: Invitation, source: str) -> Call:
         if not self.open:
             raise CallNotTaken(503, "stopping", "the platform is stopping")
         if not self._book.loaded:
             raise CallNotTaken(503, "profile", "no profiles are loaded yet")
+        try:
+            self._calls.sources.check(source)
+            return self._admit(invitation, source)
+        except RecordingRefused as error:
+            raise CallNotTaken(403, error.cause, str(error)) from None
+        except NoRoomError as error:
+            raise CallNotTaken(error.status, error.cause, str(error), error.retry_after) from None
+        except CaptureError as error:
+            raise CallNotTaken(503, "capture", str(error)) from None
+        except OSError:
+            raise CallNotTaken(503, OPEN_FILES, "too many files are open") from None
+
+    def _admit(self, invitation: Invitation, source: str) -> Call:
         profile = self._book.choose(
             dbid=invitation.profile_dbid,
             geo_location=invitation.geo_location,
@@ -98,16 +113,9 @@ class Reception:
             dbid = invitation.profile_dbid
             which = "for this call" if dbid is None else f"with DBID {dbid}"
             raise CallNotTaken(404, "profile", f"there is no IVR profile {which}")
-        try:
-            self._calls.check_room()  # before the certificates: that costs less
-            recipients = choose_recipients(profile, self._mpc, self._ca_files, self._now())
-            return self._calls.begin(invitation, profile, recipients)
-        except RecordingRefused as error:
-            raise CallNotTaken(403, error.cause, str(error)) from None
-        except NoRoomError as error:
-            raise CallNotTaken(503, error.cause, str(error)) from None
-        except CaptureError as error:
-            raise CallNotTaken(503, "capture", str(error)) from None
+        self._calls.check_room()  # before the certificates: that costs less
+        recipients = choose_recipients(profile, self._mpc, self._ca_files, self._now())
+        return self._calls.begin(invitation, profile, recipients, source=source)
 
     async def _refuse(self, incoming: IncomingCall, refused: CallNotTaken) -> None:
         refusal = Refusal(

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 _log = structlog.get_logger()
 _KEPT = 200
-_RETRY_AFTER = ("Retry-After", "5")
+_RETRY_AFTER = 5
 _UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]+')
 
 
@@ -24,19 +24,24 @@ def quotable(text: str) -> str:
 class CallNotTaken(Exception):
     """An INVITE is refused with `status`; `cause` is a short word for the metric.
 
-    The text is one sentence, for the answer and for people alike.
+    The text is one sentence, for the answer and for people alike. `retry_after` is told with 486
+    and 503: in how many seconds trying again may help.
     """
 
-    def __init__(self, status: int, cause: str, reason: str) -> None:
+    def __init__(
+        self, status: int, cause: str, reason: str, retry_after: int = _RETRY_AFTER
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.cause = cause
+        self.retry_after = retry_after
 
     @property
     def headers(self) -> list[tuple[str, str]]:
         """What the answer says beside its status: Reason (RFC 3326), and when to try again."""
         reason = ("Reason", f'SIP;cause={self.status};text="{quotable(str(self))}"')
-        return [reason, _RETRY_AFTER] if self.status == 503 else [reason]
+        later = [("Retry-After", str(self.retry_after))] if self.status in (486, 503) else []
+        return [reason, *later]
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -76,6 +76,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `mac` is empty only where the recording is not encrypted. `recovered`: the journal was found
     after a crash. `skipped_certificates`: names of the profile's certificates that were left out.
     `copy_path`: the URL of the copy in a second store, empty where there is none.
+    `ended`: why the call ended, in words; empty where nobody knows.
     """
 
     size: int
@@ -85,6 +86,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     recovered: bool = False
     skipped_certificates: list[str] = []
     copy_path: str = ""
+    ended: str = ""
     legs: list[LegReport] = []
     other: dict[str, object] = {}
 
@@ -104,6 +106,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             recovered=source.flag("recovered"),
             skipped_certificates=source.texts("skippedCertificates"),
             copy_path=source.text("copyPath", ""),
+            ended=source.text("ended", ""),
             legs=[LegReport.read(leg) for leg in source.objects("legs", limit=MAX_LEGS)],
             other=source.rest(),
         )
@@ -117,6 +120,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
             "mac": self.mac,
             "recovered": self.recovered,
             "skippedCertificates": list(self.skipped_certificates),
+            **({"ended": self.ended} if self.ended else {}),
             "legs": [leg.to_wire() for leg in self.legs],
         }
         if self.copy_path:

@@ -87,6 +87,11 @@ def _bits(value: str) -> str | None:
     return None if good else "it is not a number of bits from 1024 to 16384"
 
 
+def _seconds(value: str) -> str | None:
+    good = re.fullmatch(r"[0-9]{1,5}", value) and int(value) <= 86400
+    return None if good else "it is not a number of seconds from 0 to 86400"
+
+
 def _template(value: str) -> str | None:
     if len(value) > _MAXIMUM_NAME:
         return f"it is longer than {_MAXIMUM_NAME} characters"
@@ -133,6 +138,7 @@ _OVERRIDES: Mapping[str, Mapping[str, Check]] = {
         "lab.cipher": _one_of("aes-256-cbc", "aes-128-cbc"),
         "lab.minimum-key-bits": _bits,
         "lab.allow-sha1": _boolean,
+        "lab.rtp-timeout": _seconds,
     },
 }
 

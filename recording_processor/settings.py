@@ -17,6 +17,7 @@ from service_shell.accounts import Account
 from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
 from service_shell.settings import SettingsError
+from service_shell.sign_in import SignInSettings
 from service_shell.tls import TlsSettings
 from service_shell.trust import TrustSettings
 
@@ -96,6 +97,7 @@ class ProcessorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     trust: TrustSettings = TrustSettings()
     onward: OnwardSettings = OnwardSettings()
     internal_api: InternalApiSettings = InternalApiSettings()
+    sign_in: SignInSettings = SignInSettings()
     log: LogSettings = LogSettings()
     drain_seconds: Seconds = 10.0
     faults: FaultSettings = FaultSettings()

@@ -146,6 +146,8 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers.setdefault(name, value)
     if request.secure:
         response.headers["Strict-Transport-Security"] = _ONLY_TLS
+    if response.status in (429, 503, 507):
+        response.headers.setdefault("Retry-After", "5")
     # What aiohttp says tells strangers the versions of Python and of itself.
     if response.headers.get("Server") == SERVER_SOFTWARE:
         response.headers["Server"] = "reclab"

@@ -14,9 +14,9 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
 
-from service_shell.accounts import Account, Accounts
+from service_shell.accounts import Account, Accounts, basic_credentials
 from service_shell.failure import (
     BAD_PARAMETER,
     INTERNAL,
@@ -26,6 +26,7 @@ from service_shell.failure import (
     failure,
 )
 from service_shell.serving import serve
+from service_shell.sign_in import Guesses, SignInSettings, TooManyGuesses
 
 __all__ = [
     "ACCOUNT",
@@ -50,23 +51,38 @@ _CHECKS_WAITING = 64
 _log = structlog.get_logger()
 
 
-def basic_auth(accounts: Accounts, *, realm: str, open_paths: Collection[str]) -> Middleware:
+def basic_auth(
+    accounts: Accounts,
+    *,
+    realm: str,
+    open_paths: Collection[str],
+    sign_in: SignInSettings | None = None,
+    refused: Counter | None = None,
+) -> Middleware:
     """Let only signed-in requests through, except to `open_paths`; the account goes with them.
 
-    Passwords are checked a few at a time; when too many wait, the answer is 503.
+    Passwords are checked a few at a time; when too many wait, the answer is 503. An address that
+    failed too often gets 429, which `refused` counts.
     """
     challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
-    checks = PasswordChecks(accounts)
+    checks = PasswordChecks(accounts, Guesses(sign_in or SignInSettings()))
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in open_paths:
             return await handler(request)
         try:
-            account = await checks.account(request.headers.get("Authorization"))
+            account = await checks.account(
+                request.headers.get("Authorization"), request.remote or ""
+            )
         except TooManyChecks:
             wait = {"Retry-After": "1"}
             return failure(503, INTERNAL, "too many sign-ins are being checked", wait)
+        except TooManyGuesses as error:
+            if refused is not None:
+                refused.inc()
+            wait = {"Retry-After": str(error.seconds)}
+            return failure(429, NO_PERMISSION, str(error), wait)
         if account is None:
             return failure(401, NO_PERMISSION, "a valid name and password are needed", challenge)
         request[ACCOUNT] = account
@@ -82,31 +98,40 @@ class TooManyChecks(Exception):
 class PasswordChecks:
     """Checks passwords outside the event loop, a few at a time, the same one once."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, guesses: Guesses | None = None) -> None:
         self._accounts = accounts
+        self._guesses = guesses or Guesses(SignInSettings(failures=0))
         self._places = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._checks: dict[str, asyncio.Task[Account | None]] = {}
 
-    async def account(self, authorization: str | None) -> Account | None:
-        """Return the account of an ``Authorization`` header. Raises `TooManyChecks`."""
+    async def account(self, authorization: str | None, host: str = "") -> Account | None:
+        """Return the account of an ``Authorization`` header that came from `host`.
+
+        Raises `TooManyChecks`, or `TooManyGuesses` for a password that was never right before.
+        """
         known = self._accounts.remembered(authorization)
-        if known is not None or authorization is None:
+        if known is not None or authorization is None or basic_credentials(authorization) is None:
             return known
         check = self._checks.get(authorization)
         if check is None:
             if len(self._checks) >= _CHECKS_WAITING:
                 raise TooManyChecks
-            check = asyncio.create_task(self._check(authorization), name="password check")
+            if not self._accounts.was_right(authorization):
+                self._guesses.begin(host)
+            check = asyncio.create_task(self._check(authorization, host), name="password check")
             self._checks[authorization] = check
         # A client that goes away must not take the check from the others that wait for it.
         return await asyncio.shield(check)
 
-    async def _check(self, authorization: str) -> Account | None:
+    async def _check(self, authorization: str, host: str) -> Account | None:
         try:
             async with self._places:
-                return await asyncio.to_thread(self._accounts.check_header, authorization)
+                account = await asyncio.to_thread(self._accounts.check_header, authorization)
         finally:
             del self._checks[authorization]
+        if account is not None:
+            self._guesses.was_right(host)
+        return account
 
 
 def require_role(request: web.Request, *roles: str) -> Account:

@@ -17,6 +17,7 @@ from service_shell.lifetime import Lifetime, run_service
 from service_shell.listening import bind_tcp, url_of
 from service_shell.log import configure_logging
 from service_shell.settings import load_settings
+from service_shell.sign_in import sign_ins_refused
 from service_shell.tls import open_tls
 from service_shell.web import basic_auth, errors_as_json, serve
 from webdav_store.dav import Dav
@@ -78,7 +79,13 @@ def _application(
     dav = Dav(root.folder, settings.collection, locks=limits.locks, properties=limits.properties)
     front = StoreFront(dav, disk, metrics, collection=settings.collection, limits=limits)
     open_paths = {LIVEZ, READYZ, METRICS, OPENAPI}
-    auth = basic_auth(accounts, realm=_REALM, open_paths=open_paths)
+    auth = basic_auth(
+        accounts,
+        realm=_REALM,
+        open_paths=open_paths,
+        sign_in=settings.sign_in,
+        refused=sign_ins_refused(metrics.registry, "store"),
+    )
     app = web.Application(middlewares=[errors_as_json, auth])
     HealthPages(root, disk, metrics).add_to(app.router)
     mount_faults(

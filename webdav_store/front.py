@@ -27,8 +27,10 @@ from webdav_store.sending import Sender
 from webdav_store.settings import Limits
 from webdav_store.storing import Storing
 from webdav_store.target import decode_destination, decode_target
+from webdav_store.xml_check import check_xml
 
 _log = structlog.get_logger()
+_XML_METHODS = ("PROPFIND", "PROPPATCH", "LOCK")
 _ASSETS = "/:dir_browser/"
 
 
@@ -73,7 +75,10 @@ class StoreFront:
         body = Reception(
             request, limit=self._limits.xml_bytes, idle_seconds=self._limits.idle_seconds
         )
-        asked = asked.with_body(await body.whole())
+        whole = await body.whole()
+        if whole and request.method in _XML_METHODS:
+            check_xml(whole)
+        asked = asked.with_body(whole)
         if request.method in WRITING:
             return await self._change(asked)
         if "Want-Repr-Digest" in asked.headers:

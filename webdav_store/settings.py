@@ -12,6 +12,7 @@ import msgspec
 from service_shell.accounts import Account
 from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
+from service_shell.sign_in import SignInSettings
 from service_shell.tls import TlsSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -62,4 +63,5 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Threads = Threads()
     tls: TlsSettings = TlsSettings()
     faults: FaultSettings = FaultSettings()
+    sign_in: SignInSettings = SignInSettings()
     log: LogSettings = LogSettings()

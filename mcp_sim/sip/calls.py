@@ -63,8 +63,10 @@ class Call:
         assert self.ended is not None
         return self.ended
 
-    async def bye(self) -> bool:
+    async def bye(self, headers: HeaderList = ()) -> bool:
         """Hang up and wait for the answer; does nothing when the call is over already.
+
+        `headers` go with the BYE: a Reason (RFC 3326).
 
         Before our 2xx is acknowledged the BYE waits for the ACK (RFC 3261 §15). Returns False when
         the peer was silent: for us the call is over all the same.
@@ -72,7 +74,7 @@ class Call:
         if self.ended is not None:
             return True
         try:
-            await self._ask(self._session.bye)
+            await self._ask(lambda now, done: self._session.bye(now, done, headers))
         except (CallTimeout, TransportFailed):
             return False
         return True

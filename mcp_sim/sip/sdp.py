@@ -15,6 +15,7 @@ from .hop import bare
 
 MAX_MEDIA_LINES = 64
 MAX_LINES = 2000
+MAX_LINE_CHARS = 4096
 
 STATIC_CODECS = {
     0: ("pcmu", 8000, 1),
@@ -128,6 +129,8 @@ class SessionDescription:
         pairs = [(line[:1], line[2:].strip()) for line in lines if line[1:2] == "="]
         if len(lines) > 2 * MAX_LINES or len(pairs) > MAX_LINES:
             raise BodyError(f"the SDP has more than {MAX_LINES} lines")
+        if any(len(value) > MAX_LINE_CHARS for _, value in pairs):
+            raise BodyError(f"a line of the SDP is longer than {MAX_LINE_CHARS} characters")
         if not pairs or pairs[0] != ("v", "0"):
             raise BodyError("the SDP does not begin with v=0")
         starts = [index for index, (kind, _) in enumerate(pairs) if kind == "m"]

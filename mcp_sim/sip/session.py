@@ -51,6 +51,7 @@ class Session:
             dialog, context, contact=self._contact, finished=self._after_request
         )
         self._bye_after_ack: Done | None = None
+        self._bye_headers: HeaderList = ()
 
     @property
     def open(self) -> bool:
@@ -263,13 +264,16 @@ class Session:
 
     # The end
 
-    def bye(self, now: float, done: Done) -> None:
+    def bye(self, now: float, done: Done, headers: HeaderList = ()) -> None:
         """Hang up. Before our 2xx is acknowledged the BYE waits for the ACK (RFC 3261 §15).
+
+        `headers` go with it: a Reason (RFC 3326).
 
         Raises CallGone when the call is not established.
         """
         if self.stage is not Stage.ESTABLISHED or self._bye_after_ack is not None:
             raise CallGone("the call is not established")
+        self._bye_headers = headers
         if self._unacked:
             self._bye_after_ack = done
             return
@@ -277,7 +281,7 @@ class Session:
 
     def _send_bye(self, done: Done, now: float, by: EndedBy = "local") -> None:
         self._end(by, now)
-        self._own.send("BYE", now, done)
+        self._own.send("BYE", now, done, self._bye_headers)
 
     def _end(self, by: EndedBy, now: float) -> None:
         for incoming in list(self._pending):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from service_shell.sources import SourceCounts, source_of
+
 from .admission import ACCEPT, refusal
 from .asking import Outcome
 from .context import SessionContext
@@ -52,6 +54,7 @@ class UserAgent:
         patience: float = 180.0,
     ) -> None:
         self.counters = Counters()
+        self.malformed_from = SourceCounts()
         self.accepting = True
         self._identity = identity
         self._message_limits = message_limits or MessageLimits()
@@ -123,6 +126,7 @@ class UserAgent:
             )
         except Malformed as problem:
             self.counters.malformed += 1
+            self.malformed_from.count(source_of(source.host))
             if problem.reply is not None:
                 self._transactions.outbox.append(Transmit(problem.reply, Route(source)))
             return

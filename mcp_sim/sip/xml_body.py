@@ -22,6 +22,8 @@ from .errors import BodyError
 MAX_BYTES = 1 << 16  # as much as the body of a message holds (`MessageLimits`)
 MAX_ELEMENTS = 5000
 MAX_DEPTH = 32
+MAX_ATTRIBUTES = 64  # of one element
+MAX_ATTRIBUTE_CHARS = 4096  # of a name or a value
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -83,6 +85,9 @@ class _Builder(ContentHandler):
         self._count += 1
         if self._count > MAX_ELEMENTS or len(self._open) >= MAX_DEPTH:
             raise BodyError(f"{self._what} has too many elements")
+        longest = max(map(len, (name, *attrs.keys(), *attrs.values())))
+        if len(attrs) > MAX_ATTRIBUTES or longest > MAX_ATTRIBUTE_CHARS:
+            raise BodyError(f"{self._what} has too many attributes, or too long ones")
         attributes = {_local(key): value for key, value in attrs.items()}
         element = Element(_local(name), attributes)
         if self._open:

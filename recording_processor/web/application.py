@@ -36,6 +36,7 @@ from recording_processor.web.slots import Slots
 from service_shell.accounts import Accounts
 from service_shell.faults.mounting import mount_faults
 from service_shell.openapi import OPENAPI_PATH, openapi_route
+from service_shell.sign_in import sign_ins_refused
 from service_shell.web import basic_auth, errors_as_json
 
 _REALM = "recording processor"
@@ -88,7 +89,11 @@ def make_application(
         HealthRoutes(catalogue, feed, metrics),
     )
     sign_in = basic_auth(
-        accounts, realm=_REALM, open_paths={*OPEN_PATHS, *ASSET_PATHS, OPENAPI_PATH}
+        accounts,
+        realm=_REALM,
+        open_paths={*OPEN_PATHS, *ASSET_PATHS, OPENAPI_PATH},
+        sign_in=settings.sign_in,
+        refused=sign_ins_refused(metrics.registry, "processor"),
     )
     own = own_pages(settings.public_url)
     app = web.Application(

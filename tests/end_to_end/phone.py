@@ -37,14 +37,14 @@ def _alaw(sample: int) -> int:
 class Phone:
     """One dialog over UDP with `target` (``host:port``)."""
 
-    def __init__(self, target: str, uri: str = "") -> None:
+    def __init__(self, target: str, uri: str = "", *, source: str = "127.0.0.1") -> None:
         host, _, port = target.rpartition(":")
         self.uri = uri or f"sip:recorder@{target}"
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.bind(("127.0.0.1", 0))
+        self._sock.bind((source, 0))
         self._sock.connect((host, int(port)))
         self._sock.settimeout(10)
-        self._here = f"127.0.0.1:{self._sock.getsockname()[1]}"
+        self._here = f"{source}:{self._sock.getsockname()[1]}"
         self._call_id = secrets.token_hex(8)
         self._tag = secrets.token_hex(4)
         self._to = ""
@@ -77,6 +77,13 @@ class Phone:
         self._sequence += 1
         self._send(method, list(headers), body)
         return self._final()[0]
+
+    def hung_up(self) -> str:
+        """Wait until the other side hangs up; put the phone away unanswered; return its BYE."""
+        with self._sock:
+            while not (said := self._sock.recv(65536).decode()).startswith("BYE "):
+                pass
+            return said
 
     def bye(self) -> int:
         """Hang up, and put the phone away; return the final status."""

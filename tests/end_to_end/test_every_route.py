@@ -43,6 +43,7 @@ RIGHTS: dict[str, dict[tuple[str, str], frozenset[str]]] = {
     "mcp": HEALTH | FAULTS | {
         ("GET", "/calls"): PEOPLE,
         ("GET", "/calls/refused"): PEOPLE,
+        ("GET", "/calls/sources"): PEOPLE,
         ("GET", "/calls/{id}"): PEOPLE,
         ("DELETE", "/calls/{id}"): PEOPLE,
         ("POST", "/deliveries/retry"): PEOPLE,

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from service_shell.accounts import Account, Accounts, hash_password
 from service_shell.listening import bind_tcp, display
+from service_shell.sign_in import SignInSettings
 from service_shell.tls import ServerTls
 from service_shell.web import basic_auth, errors_as_json, require_role, serve
 
@@ -78,7 +79,12 @@ def sign_in(name: str, password: str = PASSWORD) -> str:
 
 
 @asynccontextmanager
-async def serving(*, grace: float = 5.0, tls: ServerTls | None = None) -> AsyncIterator[Service]:
+async def serving(
+    *,
+    grace: float = 5.0,
+    tls: ServerTls | None = None,
+    sign_in_rule: SignInSettings | None = None,
+) -> AsyncIterator[Service]:
     """Serve on a free port until the block ends."""
     accounts = Accounts(
         [
@@ -86,7 +92,7 @@ async def serving(*, grace: float = 5.0, tls: ServerTls | None = None) -> AsyncI
             Account("ops", ["operator", "admin"], password_hash=HASH),
         ]
     )
-    auth = basic_auth(accounts, realm="test", open_paths=("/livez",))
+    auth = basic_auth(accounts, realm="test", open_paths=("/livez",), sign_in=sign_in_rule)
     app = web.Application(middlewares=[errors_as_json, auth], client_max_size=1000)
     with bind_tcp("127.0.0.1:0") as sock:
         service = Service(display(sock))
@@ -121,6 +127,15 @@ def _add_routes(app: web.Application, service: Service) -> None:
         await response.write(b"ne")
         return response
 
+    async def refusing(request: web.Request) -> web.Response:
+        status, way = int(request.match_info["status"]), request.match_info["way"]
+        if way == "raised":
+            kinds = {429: web.HTTPTooManyRequests, 503: web.HTTPServiceUnavailable}
+            raise kinds.get(status, web.HTTPInsufficientStorage)()
+        headers = {"Retry-After": "77"} if way == "said" else {}
+        return web.Response(status=status, text="no", headers=headers)
+
+    app.router.add_get("/refusing/{status}/{way}", refusing)
     app.router.add_get("/livez", live)
     app.router.add_get("/admin", admin)
     app.router.add_post("/body", body)

@@ -46,14 +46,16 @@ class JournalReader:
     """
 
     def __init__(self, path: Path, keyring: SpoolKeyring) -> None:
-        """Read all but the packets. Raises `JournalError` or `KeyringError`."""
+        """Read all but the packets. Raises `JournalError`, `KeyringError`, or `OSError` where
+        trying later may help (too many open files).
+        """
         self.path = path
         self.damage: list[Damage] = []
         self._packet_frames = array("Q")
         self._other_frames = array("Q")
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise JournalError(f"{path}: cannot be opened ({error.strerror})") from None
         try:
             preamble, start = self._read_preamble()
@@ -68,7 +70,7 @@ class JournalReader:
 
     @classmethod
     def open(cls, path: Path, keyring: SpoolKeyring) -> Self:
-        """Open the journal at `path`. Raises `JournalError` or `KeyringError`."""
+        """Open the journal at `path`. Raises as the constructor does."""
         return cls(path, keyring)
 
     def __enter__(self) -> Self:

@@ -89,6 +89,7 @@ def describe(
             recovered=recovered,
             skipped_certificates=list(plan.skipped_certificates),
             copy_path=copy_urls(plan, media)[1],
+            ended=call.reason,
             legs=legs,
         ),
     )

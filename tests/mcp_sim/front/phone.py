@@ -57,14 +57,15 @@ class Phone:
                         self._to = found[1]
                     return status, text
 
-    async def hung_up(self) -> None:
-        """Wait until the recorder hangs up, and answer it."""
+    async def hung_up(self) -> str:
+        """Wait until the recorder hangs up, and answer it; return its BYE."""
         while not (text := await self.receive()).startswith("BYE "):
             pass
         lines = text.split("\r\n")
         kept = [line for line in lines if re.match(r"(?i)(via|from|to|call-id|cseq):", line)]
         answer = "\r\n".join(["SIP/2.0 200 OK", *kept, "Content-Length: 0", "", ""])
         await self._write(answer.encode())
+        return text
 
     async def receive(self) -> str:
         """Wait for the next message."""

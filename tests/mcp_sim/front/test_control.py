@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from mcp_sim.admission.room import ROOM_CAUSES
 from mcp_sim.sip import CallRefused
 from service_shell.accounts import Account, Accounts, basic_header, hash_password
 from service_shell.faults import FaultSwitch
@@ -232,6 +234,54 @@ async def test_readiness(recorder: Recorder, control: Client) -> None:
     version, recorder.book.version = recorder.book.version, -1
     assert await text(control, "/readyz") == (503, "no profiles are loaded yet\n")
     recorder.book.version = version
+    gauge = recorder.front.calls.gauges.all[1]
+    gauge.value, gauge.shut = 1.5, True
+    reason = "signalling is 1.5 s late, 1.0 s are the limit\n"
+    assert await text(control, "/readyz") == (503, reason)
+    assert sample(await metrics(control), 'reclab_mcp_limit_refusing{limit="loop-lag"}') == 1
+    gauge.shut = False
+    assert await text(control, "/readyz") == (200, "ok\n")
+
+
+async def test_limits_are_told(recorder: Recorder, control: Client, caller: Caller) -> None:
+    """Each limit's figure, bound and state, also before anything was refused for it."""
+    placed = await caller.plain()
+    found = await metrics(control)
+    names = re.findall(r'^reclab_mcp_limit_value{limit="(.*)"}', found, re.MULTILINE)
+    assert names == ["calls", "free-bytes", "open-files", "loop-lag", "capture-lag", "flush-lag"]
+    assert sample(found, 'reclab_mcp_limit_value{limit="calls"}') == 1
+    assert sample(found, 'reclab_mcp_limit_bound{limit="calls"}') == recorder.front.calls.limit
+    assert sample(found, 'reclab_mcp_limit_bound{limit="open-files"}') == 0.9
+    for name in names:
+        assert sample(found, f'reclab_mcp_limit_refusing{{limit="{name}"}}') == 0
+    for cause in ROOM_CAUSES:
+        assert sample(found, f'reclab_mcp_calls_refused_total{{cause="{cause}"}}') == 0
+    for cause in ("no-media", "too-long"):
+        assert sample(found, f'reclab_mcp_calls_lapsed_total{{cause="{cause}"}}') == 0
+    await hang_up(placed)
+    await recorder.recording(placed.uuid)
+
+
+async def test_sources(recorder: Recorder, control: Client, caller: Caller) -> None:
+    """Who calls, how often at a time, and who sends what is no SIP."""
+    placed = await caller.plain()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as junk:
+        junk.bind(("127.0.0.3", 0))
+        for _ in range(3):
+            junk.sendto(b"INVITE nonsense", recorder.address)
+    await until(lambda: recorder.front.agent.core.malformed_from["127.0.0.3"] == 3)
+    status, body = await get(control, "/calls/sources")
+    assert (status, body["sources"]) == (
+        200,
+        [
+            {"source": "127.0.0.1", "calls": 1, "refused": 0, "malformed": 0},
+            {"source": "127.0.0.3", "calls": 0, "refused": 0, "malformed": 3},
+        ],
+    )
+    assert (await get(control, "/calls/sources", "listener"))[0] == 403
+    await hang_up(placed)
+    await recorder.recording(placed.uuid)
+    assert recorder.front.calls.sources.running == {}
 
 
 async def test_metrics(recorder: Recorder, control: Client, caller: Caller) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from service_shell.accounts import hash_password
+from tests.small_disk import read_only
 
 GOOD = """
 listen = "127.0.0.1:0"
@@ -42,8 +43,8 @@ def written(folder: Path, change: tuple[str, str] = ("", "")) -> Path:
     return path
 
 
-def started(config: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mcp_sim", "--config", str(config)]
+def started(config: Path, *wrapper: str) -> subprocess.Popen[str]:
+    command = [*wrapper, sys.executable, "-m", "mcp_sim", "--config", str(config)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
     )
@@ -74,6 +75,14 @@ def test_what_is_set_wrong(tmp_path: Path, change: tuple[str, str], sentence: st
     assert err.startswith("mcp: ")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+def test_spool_that_can_only_be_read(tmp_path: Path) -> None:
+    """At the start too it is one sentence with the folder and the reason, and exit code 2."""
+    with started(written(tmp_path), *read_only(tmp_path / "spool")) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert err == f"mcp: the spool {tmp_path}/spool cannot be used: read-only file system\n"
 
 
 def test_start_and_end(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.mcp_sim.recording.journals import (
     Workshop,
     a_plan,
     columns,
+    no_more_files,
     some_packets,
 )
 
@@ -207,6 +208,15 @@ def test_missing_journal_is_told(tmp_path: Path) -> None:
     """A journal that is not there is one sentence with its path."""
     with pytest.raises(JournalError, match="nowhere: cannot be opened"):
         JournalReader.open(tmp_path / "nowhere", SpoolKeyring.generate())
+
+
+def test_too_many_open_files_are_no_fault_of_a_journal(workshop: Workshop) -> None:
+    """The error is the system's own, which says that trying later may help; later it is read."""
+    packets = workshop.write()
+    with no_more_files(), pytest.raises(OSError, match="Too many open files"):
+        JournalReader.open(workshop.path, workshop.keyring)
+    with JournalReader.open(workshop.path, workshop.keyring) as journal:
+        assert read_packets(journal) == packets
 
 
 def test_large_journal_is_read_in_small_pieces(workshop: Workshop) -> None:

@@ -14,14 +14,21 @@ RESERVED = 64 * 1024**2
 
 
 def disk(
-    free: int, *, files: int = 100_000, total_files: int = 200_000, flags: int = 0
+    free: int,
+    *,
+    files: int = 100_000,
+    total_files: int = 200_000,
+    flags: int = 0,
+    writable: bool = True,
 ) -> SpoolSpace:
     """The space of a disk with so many free bytes and files."""
     blocks = free // 4096
     figures = os.statvfs_result(
         (4096, 4096, 10**9, blocks, blocks, total_files, files, files, flags, 255)
     )
-    return SpoolSpace(FOLDER, RESERVED, status=lambda _folder: figures)
+    return SpoolSpace(
+        FOLDER, RESERVED, status=lambda _folder: figures, writable=lambda _folder: writable
+    )
 
 
 def test_room_is_what_is_free_beyond_the_reserve() -> None:
@@ -45,8 +52,17 @@ def test_read_only_disk_has_no_room() -> None:
         disk(2 * RESERVED, flags=os.ST_RDONLY).check()
 
 
+def test_folder_that_may_not_be_written_has_no_room() -> None:
+    """Rights that were taken away are told as such, before a call finds out."""
+    with pytest.raises(SpoolFullError, match="the spool /spool may not be written"):
+        disk(2 * RESERVED, writable=False).check()
+    assert disk(2 * RESERVED, writable=False).fault == "the spool /spool may not be written"
+    assert disk(2 * RESERVED).fault == ""
+
+
 def test_real_disk_is_read(tmp_path: Path) -> None:
     """The figures are those of the folder's file system; a folder that is gone is an error."""
+    (tmp_path / "capturing").mkdir()
     space = SpoolSpace(tmp_path)
     space.check()
     assert space.free_bytes > 0

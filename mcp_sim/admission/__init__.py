@@ -1,0 +1,1 @@
+"""Whether one more call may begin: limits, what is measured, and what each source may have."""
