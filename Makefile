@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PACKAGES := recording_format service_shell mcp_sim webdav_store recording_processor crypto_server reclab tests
 DEMO := --calls 8 --seconds 6
 
-.PHONY: demo test check format archive-2000 bench fuzz clean
+.PHONY: demo test check format archive-2000 bench fuzz faults clean
 
 # At a terminal the demo stays up until Ctrl-C; in a script it ends and says whether all was well.
 demo: $(STAMP)
@@ -37,6 +37,11 @@ bench: $(STAMP)
 # --parser sip" asks for others, FUZZ="--file fuzz-failures/…" tries one again that was found.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+# 200 times kill -9 under 40 calls, then every call is listened to: 15 minutes.
+# FAULTS="--kills 1000 --calls 40 --seed 7" asks for others.
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -74,7 +74,7 @@ async def open_addresses(settings: McpSettings) -> Addresses:
             control=control,
             contact_host=contact,
             media_host=media,
-            capture=_capture_options(settings.capture, media),
+            capture=_capture_options(settings, media),
         )
         stack.pop_all()  # the caller's from here on
     return addresses
@@ -108,8 +108,15 @@ async def _numeric(name: str, family: int, setting: str) -> str:
     return str(found[0][4][0])
 
 
-def _capture_options(capture: CaptureSettings, media_host: str) -> CaptureOptions:
+def _capture_options(settings: McpSettings, media_host: str) -> CaptureOptions:
+    capture = settings.capture
     host = capture.host if capture.host in _WILDCARDS else media_host
     bind_udp(f"[{host}]:0" if ":" in host else f"{host}:0").close()  # can it be bound at all?
     first, last = capture.port_range
-    return CaptureOptions(host=host, first_port=first, last_port=last)
+    return CaptureOptions(
+        host=host,
+        first_port=first,
+        last_port=last,
+        durability=settings.spool.durability,
+        faults=settings.faults.enabled,
+    )

@@ -21,6 +21,7 @@ from mcp_sim.addresses import Addresses, open_addresses
 from mcp_sim.calls import RecordingFacts
 from mcp_sim.config import DeliverySettings, McpSettings, SipSettings
 from mcp_sim.destinations import Destinations
+from mcp_sim.faults import PlatformFaults
 from mcp_sim.front import open_front
 from mcp_sim.node import Node
 from mcp_sim.pipeline import Pipeline
@@ -32,6 +33,7 @@ from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
 from mcp_sim.recording.render.pool import RenderPool
 from mcp_sim.recording.spool.spool import Spool, SpoolError
 from mcp_sim.sip import SipTls
+from mcp_sim.wall_clock import WallClock
 from service_shell.accounts import Accounts
 from service_shell.descriptors import raise_descriptor_limit
 from service_shell.faults.settings import open_switch
@@ -71,12 +73,13 @@ async def run_platform(settings: McpSettings, lifetime: Lifetime) -> None:
     faults = open_switch(settings.faults, "mcp")
     with await open_addresses(settings) as addresses, await _open_spool(settings) as spool:
         facts = await asyncio.to_thread(_facts, settings, spool)
+        broken = None if faults is None else PlatformFaults(faults, facts.wall)
         book = ProfileBook()
         async with (
             trusting(settings.trust) as trust,
             _http_session(trust) as http,
             _following(settings, book, facts.keyring, spool, http, authorization),
-            _rendering(settings, facts, spool, book, http) as pipeline,
+            _rendering(settings, facts, spool, book, http, broken) as pipeline,
             sip_tls.following() if sip_tls else nullcontext(),
             open_front(
                 settings,
@@ -87,6 +90,7 @@ async def run_platform(settings: McpSettings, lifetime: Lifetime) -> None:
                 pipeline,
                 SipTls(sip_tls.context if sip_tls else None, trust),
             ) as front,
+            broken.causing(front.fleet) if broken else nullcontext(),
             serve(front.control.application(accounts, faults), addresses.control, tls=control_tls),
         ):
             lifetime.ready(**_urls(addresses, secure=control_tls is not None))
@@ -166,12 +170,13 @@ async def _rendering(
     spool: Spool,
     book: ProfileBook,
     http: aiohttp.ClientSession,
+    broken: PlatformFaults | None,
 ) -> AsyncIterator[Pipeline]:
     """Render and deliver, first of all what an earlier process left."""
     workers = settings.spool.render_workers
-    delivery = open_delivery(settings.delivery, facts.keyring, spool, book, http)
+    delivery = open_delivery(settings.delivery, facts.keyring, spool, book, http, facts.wall)
     async with RenderPool(
-        spool, facts.keyring, workers=workers, log_settings=settings.log
+        spool, facts.keyring, workers=workers, log_settings=settings.log, faults=broken
     ) as renders:
         pipeline = Pipeline(spool, renders, delivery)
         async with pipeline.running():
@@ -184,6 +189,7 @@ def open_delivery(
     spool: Spool,
     book: ProfileBook,
     http: aiohttp.ClientSession,
+    wall: WallClock | None = None,
 ) -> Delivery:
     """Return the delivery, with the credentials of `book`, which it follows."""
     delivery = Delivery(
@@ -198,6 +204,7 @@ def open_delivery(
             pause=Backoff(first=chosen.circuit_pause, longest=chosen.longest_circuit_pause),
         ),
         timeout=chosen.timeout,
+        wall=(wall or WallClock()).seconds,
     )
     book.follow(delivery.credentials_changed)
     return delivery

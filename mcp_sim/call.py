@@ -33,6 +33,7 @@ from mcp_sim.recording.plan import (
 from mcp_sim.sip.message import HeaderList
 from mcp_sim.sip.offer_answer import AudioLine
 from mcp_sim.sip.siprec import RecordingSession
+from mcp_sim.wall_clock import WallClock
 
 _log = structlog.get_logger()
 _HANG_UP_SECONDS = 3.0
@@ -97,6 +98,7 @@ class Call:
         siprec_left: str = "",
         source: str = "",
         rtp_timeout: float = 0.0,
+        wall: WallClock | None = None,
     ) -> None:
         self.plan = plan
         self.source = source
@@ -116,6 +118,7 @@ class Call:
         self._owner = owner
         self._siprec: RecordingSession | None = None
         self._siprec_left = siprec_left
+        self._wall = wall or WallClock()
         self._told_to_pause = False
         self._left_ns = 0
         self._journal_asked = False
@@ -164,7 +167,7 @@ class Call:
     async def started(self, sent_ns: int) -> None:
         """A 2xx was sent at `sent_ns` (CLOCK_MONOTONIC); the first one begins the call's clock."""
         if self.started_wall_ns is None:
-            self.started_wall_ns = time.time_ns() - (time.monotonic_ns() - sent_ns)
+            self.started_wall_ns = self._wall.nanoseconds() - (time.monotonic_ns() - sent_ns)
             await self._write(Started(sent_ns, self.started_wall_ns))
 
     async def leave(self, dialog: Dialog, reason: str, at_ns: int) -> None:

@@ -11,8 +11,7 @@ import secrets
 import string
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
@@ -33,6 +32,7 @@ from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.plan import RecordingPlan, SealedBox
 from mcp_sim.recording.spool.space import SpoolFullError, SpoolSpace
 from mcp_sim.recording.spool.spool import Spool, item_name
+from mcp_sim.wall_clock import WallClock
 from recording_format.envelope import encode_recipients, wrap_session_key
 from recording_format.ivr_profile import IvrProfile
 from recording_format.session_key import SessionKey
@@ -57,6 +57,7 @@ class RecordingFacts:
     mpc: MpcSettings
     keyring: SpoolKeyring
     siprec_left: str = ""
+    wall: WallClock = field(default_factory=WallClock)
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class Calls:
             siprec_left=self._facts.siprec_left,
             source=source,
             rtp_timeout=rtp_timeout(profile, self._rtp_timeout),
+            wall=self._facts.wall,
         )
         self._openings[call] = opening
         self._running[call.id] = call
@@ -268,7 +270,7 @@ class Calls:
             call_uuid=uuid,
             serial=facts.node.next_serial(),
             profile_box=facts.keyring.seal(msgspec.json.encode(profile), purpose=PROFILE_PURPOSE),
-            now=datetime.now(UTC),
+            now=facts.wall.moment(),
         )
 
 

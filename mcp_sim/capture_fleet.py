@@ -16,6 +16,7 @@ import structlog
 from mcp_sim.recording.capture.client import CaptureClient, CaptureError
 from mcp_sim.recording.capture.messages import CaptureStats
 from mcp_sim.recording.capture.options import CaptureOptions
+from mcp_sim.recording.disk_calls import FaultsInForce
 from service_shell.log import LogSettings
 
 _log = structlog.get_logger()
@@ -25,7 +26,15 @@ _CHECK_SECONDS, _SILENT_CHECKS = 5.0, 4
 """A process tells its figures every second. So many checks in a row without any: it hangs. Checks
 are counted, not seconds: a machine that stood still itself finds the figures that wait.
 """
-_NOW = ("calls", "legs", "buffered_bytes", "worst_tick_lag", "worst_tick", "worst_flush")
+_NOW = (
+    "calls",
+    "legs",
+    "buffered_bytes",
+    "worst_tick_lag",
+    "worst_tick",
+    "worst_flush",
+    "worst_sync",
+)
 """The fields of `CaptureStats` that say how it is now; all other numbers only grow."""
 
 OnDeath = Callable[[CaptureClient], Awaitable[None]]
@@ -42,11 +51,21 @@ class CaptureFleet:
         self._clients: list[CaptureClient] = []
         self._past: list[CaptureStats] = []
         self._on_death: OnDeath | None = None
+        self._faults: FaultsInForce | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
     def tell_deaths(self, on_death: OnDeath) -> None:
         """Have `on_death` called with each process that ended by itself."""
         self._on_death = on_death
+
+    async def set_faults(self, faults: FaultsInForce | None) -> None:
+        """Put faults on purpose in force in all processes, and in those that start later."""
+        self._faults = faults
+        for client in list(self._clients):
+            try:
+                await client.set_faults(faults)
+            except CaptureError as error:
+                _log.warning("A capture process has no faults", pid=client.pid, fault=str(error))
 
     def choose(self) -> CaptureClient:
         """Return the process with the fewest calls. Raises `CaptureError` when none is up."""
@@ -87,6 +106,8 @@ class CaptureFleet:
                 async with CaptureClient(
                     self._options, log_settings=self._log, lock=self._lock
                 ) as client:
+                    if self._faults is not None:
+                        await client.set_faults(self._faults)
                     self._clients.append(client)
                     up.set()
                     pause = _FIRST_PAUSE

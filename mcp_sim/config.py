@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from mcp_sim.recording.capture.options import Durability
 from service_shell.accounts import Account, basic_header
 from service_shell.faults.settings import FaultSettings
 from service_shell.log import LogSettings
@@ -69,11 +70,16 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[spool]``: the folder of recordings on their way, and the key file outside of it."""
+    """``[spool]``: the folder of recordings on their way, and the key file outside of it.
+
+    `durability` says what running calls survive: the death of processes (``process``), a power
+    loss after their end (``call``) or at any time (``power``).
+    """
 
     folder: str
     keyring: str
     render_workers: Count = 2
+    durability: Durability = "process"
 
 
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

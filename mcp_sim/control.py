@@ -6,12 +6,14 @@ GET    /calls/sources        who calls: running, refused and malformed, by addre
 GET    /calls/{id}           one running call
 DELETE /calls/{id}           stop it: the recording is completed and delivered
 POST   /deliveries/retry     try what waits now, and what was put aside again
+GET    /recordings/failed    recordings that were put aside, and why, newest first
 GET    /livez  /readyz  /metrics  /openapi.yaml    without sign-in
        /faults               faults on purpose, where they are enabled (`service_shell.faults.api`)
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Literal
@@ -24,6 +26,7 @@ from mcp_sim.admission.sources import SourceView
 from mcp_sim.call import Call
 from mcp_sim.calls import Calls
 from mcp_sim.legs import Leg
+from mcp_sim.put_aside import PutAside
 from mcp_sim.recording.capture.messages import CaptureStats, LegCounts
 from mcp_sim.redelivery import RetryAnswer
 from mcp_sim.refusals import Refusals
@@ -36,6 +39,7 @@ from service_shell.openapi import OPENAPI_PATH, openapi_route
 from service_shell.sign_in import SignInSettings, sign_ins_refused
 from service_shell.web import (
     BAD_PARAMETER,
+    INTERNAL,
     NOT_FOUND,
     basic_auth,
     errors_as_json,
@@ -87,7 +91,7 @@ class RetryOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ControlApi:
     """The routes. `ready` returns why the platform is not ready, or an empty text; `retry` retries
-    deliveries.
+    deliveries. `aside` looks into the spool: it blocks.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class ControlApi:
         retry: Callable[[list[str] | None], Awaitable[RetryAnswer]],
         sources: Callable[[], list[SourceView]],
         sign_in: SignInSettings | None = None,
+        aside: Callable[[], list[PutAside]],
     ) -> None:
         self._calls = calls
         self._refusals = refusals
@@ -111,6 +116,7 @@ class ControlApi:
         self._sources = sources
         self._sign_in = sign_in
         self._sign_ins_refused = sign_ins_refused(registry, "mcp")
+        self._aside = aside
 
     def application(self, accounts: Accounts, faults: FaultSwitch | None = None) -> web.Application:
         """Return the aiohttp application; with `faults` these can be changed."""
@@ -126,6 +132,7 @@ class ControlApi:
         app.router.add_get("/calls/refused", self._refused)
         app.router.add_get("/calls/sources", self._told_sources)
         app.router.add_get("/calls/{id}", self._show)
+        app.router.add_get("/recordings/failed", self._failed)
         app.router.add_delete("/calls/{id}", self._stop)
         app.router.add_post("/deliveries/retry", self._retry_deliveries)
         app.router.add_get("/livez", self._live)
@@ -170,6 +177,13 @@ class ControlApi:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return failure(400, BAD_PARAMETER, 'the body is not {"items": ["NAME", …]}')
         return _json(await self._retry(wanted.items))
+
+    async def _failed(self, request: web.Request) -> web.Response:
+        require_role(request, "operator", "admin")
+        try:
+            return _json({"failed": await asyncio.to_thread(self._aside)})
+        except OSError as error:
+            return failure(500, INTERNAL, f"the spool cannot be read: {error.strerror}")
 
     async def _live(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -21,6 +21,7 @@ from mcp_sim.lapse import Lapses
 from mcp_sim.metrics import PlatformCollector
 from mcp_sim.pipeline import Pipeline
 from mcp_sim.profiles import ProfileBook
+from mcp_sim.put_aside import put_aside
 from mcp_sim.reception import Reception
 from mcp_sim.recipients import CAUSES
 from mcp_sim.recording.spool.space import SpoolSpace
@@ -120,7 +121,12 @@ def _assemble(
     registry = CollectorRegistry()
     refusals = Refusals(registry, (*CAUSES, *ROOM_CAUSES))
     reception = Reception(
-        book=book, calls=calls, refusals=refusals, mpc=facts.mpc, host=addresses.media_host
+        book=book,
+        calls=calls,
+        refusals=refusals,
+        mpc=facts.mpc,
+        host=addresses.media_host,
+        now=facts.wall.moment,
     )
     agent = SipAgent(
         user_agent=USER_AGENT,
@@ -143,6 +149,7 @@ def _assemble(
         ready=lambda: _unready(book, fleet, reception, calls),
         sources=lambda: told_sources(calls.sources, agent.core.malformed_from),
         sign_in=settings.sign_in,
+        aside=lambda: put_aside(spool),
     )
     return Front(agent, reception, calls, fleet, control)
 

@@ -35,6 +35,7 @@ _CAPTURE_COUNTERS: tuple[tuple[str, str, Callable[[CaptureStats], float]], ...] 
     ("kernel_drops", "Datagrams that a full socket queue dropped", lambda s: s.dropped),
     ("overflows", "Datagrams given up for a slow disk", lambda s: s.overflowed),
     ("oversized", "Datagrams longer than a journal takes", lambda s: s.oversized),
+    ("ports_avoided", "RTP ports not given out: strangers send there", lambda s: s.ports_avoided),
     ("journal_bytes", "Bytes written to journals", lambda s: s.journal_bytes),
     ("journal_errors", "Journal writes that failed", lambda s: s.journal_errors),
     ("clock_jumps", "Jumps of the wall clock that were seen", lambda s: s.clock_jumps),
@@ -44,6 +45,7 @@ _CAPTURE_GAUGES: tuple[tuple[str, str, Callable[[CaptureStats], float]], ...] = 
     ("buffered_bytes", "Bytes that wait to be written to journals", lambda s: s.buffered_bytes),
     ("worst_tick_lag_seconds", "How late a tick began", lambda s: s.worst_tick_lag),
     ("worst_flush_seconds", "How late a journal was on disk", lambda s: s.worst_flush),
+    ("worst_sync_seconds", "How long stable storage took", lambda s: s.worst_sync),
 )
 
 _RENDER_COUNTERS: tuple[tuple[str, str, Callable[[RenderStats], float]], ...] = (

@@ -21,7 +21,8 @@ class RtpPorts:
 
     `first` and `last` bound the range, of which even ports are used (RFC 3550 §11); both 0 lets the
     kernel choose. A freed port waits behind all others, so that late packets of one call do not
-    reach the next one.
+    reach the next one. A process that was killed frees its ports too, and its callers may not know:
+    `stock` binds ports ahead, and one to which somebody sends before it was given out is `avoided`.
     """
 
     def __init__(self, host: str, first: int = 0, last: int = 0, *, buffer_size: int) -> None:
@@ -29,10 +30,32 @@ class RtpPorts:
         self._any = first == 0 and last == 0
         self._free = deque(range(first + first % 2, last + 1, 2))
         self._buffer_size = buffer_size
+        self._stock: deque[socket.socket] = deque()
+        self.avoided = 0
         self.capacity = None if self._any else len(self._free)
+
+    def stock(self, count: int) -> None:
+        """Have up to `count` ports wait, or as many as there are: strangers show up on them."""
+        with contextlib.suppress(PortsExhaustedError, OSError):
+            while len(self._stock) < count:
+                self._stock.append(self._fresh())
 
     def open(self) -> socket.socket:
         """Return a bound, non-blocking socket. Raises `PortsExhaustedError` or `OSError`."""
+        while self._stock:
+            udp = self._stock.popleft()
+            if _is_silent(udp):
+                return udp
+            self.avoided += 1
+            self.close(udp)
+        return self._fresh()
+
+    def close_stock(self) -> None:
+        """Close the ports that wait."""
+        while self._stock:
+            self.close(self._stock.popleft())
+
+    def _fresh(self) -> socket.socket:
         if self._any:
             return self._bound(0)
         for _ in range(len(self._free)):
@@ -66,3 +89,11 @@ class RtpPorts:
             udp.close()
             raise
         return udp
+
+
+def _is_silent(udp: socket.socket) -> bool:
+    try:
+        udp.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    return False

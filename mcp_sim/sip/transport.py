@@ -11,6 +11,7 @@ import dataclasses
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from typing import cast
 
 import structlog
 
@@ -69,9 +70,19 @@ class TransportCounters:
 class DatagramSide(asyncio.DatagramProtocol):
     """The UDP socket's protocol."""
 
-    def __init__(self, receive: Receive, counters: TransportCounters) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        counters: TransportCounters,
+        opened: Callable[[asyncio.DatagramTransport], None],
+    ) -> None:
         self._receive = receive
         self._counters = counters
+        self._opened = opened
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say where answers go, before the first datagram: some wait in an inherited socket."""
+        self._opened(cast("asyncio.DatagramTransport", transport))
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Hand a datagram up."""
@@ -116,8 +127,12 @@ class Transports:
     ) -> None:
         """Take over the bound sockets; `tcp` and `tls` listen already."""
         loop = asyncio.get_running_loop()
-        self._udp, _ = await loop.create_datagram_endpoint(
-            lambda: DatagramSide(self.receive, self.counters), sock=udp
+
+        def opened(transport: asyncio.DatagramTransport) -> None:
+            self._udp = transport
+
+        await loop.create_datagram_endpoint(
+            lambda: DatagramSide(self.receive, self.counters, opened), sock=udp
         )
         if tcp is not None:
             server = await loop.create_server(lambda: Connection(self, "tcp"), sock=tcp)

@@ -2,8 +2,9 @@
 
 For each number of concurrent two-leg PCMA calls: bring a fresh lab up, place calls so that arrivals
 equal departures, measure while it is steady, then count every packet against what was sent. Then
-play one large recording, whole and in parts, and decrypt it with `openssl` for comparison. Last,
+play one large recording, whole and in parts, and decrypt it with `openssl` for comparison. Then
 post metadata from many clients at once, with a transaction for each post and with shared ones.
+Last, wait for stable storage as the platform does when journals shall survive a power loss.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from reclab.bench.calibration import bare_receive_us
-from reclab.bench.level import Level, LevelResult, measure
+from reclab.bench.level import DURABILITY, Level, LevelResult, measure
 from reclab.bench.playback import PlaybackResult, measure_playback
 from reclab.bench.posting import PostingResult, measure_posting
+from reclab.bench.syncing import CALLS, SyncResult, measure_syncing
 from service_shell.settings import SettingsError
 
 _LEVELS = (100, 300, 600)
@@ -33,14 +35,20 @@ def main() -> int:
     """Measure, print tables; return 1 when a packet was lost or decryption is too slow."""
     parser = argparse.ArgumentParser(prog="python -m reclab.bench", description=__doc__)
     parser.add_argument("--calls", type=int, nargs="*", default=_LEVELS, help="concurrent calls")
+    parser.add_argument(
+        "--durability", choices=("process", "call", "power"), help="what journals shall survive"
+    )
     parser.add_argument("--hold", type=float, default=60.0, help="seconds that a call lasts")
     parser.add_argument("--steady", type=float, default=45.0, help="seconds that are measured")
     parser.add_argument("--play", type=int, default=100, help="megabytes to play; 0: do not")
     parser.add_argument("--posts", type=int, default=400, help="posts in a turn; 0: do not")
+    parser.add_argument("--syncs", type=int, default=5, help="rounds of syncs; 0: do not")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     chosen = parser.parse_args()
+    if chosen.durability:
+        os.environ[DURABILITY] = chosen.durability
     # The table does not fit into 80 columns, which is what a pipe is taken for.
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(f"{os.cpu_count()} processors; Python {sys.version.split()[0]}")
     figures: dict[str, object] = {}
     good = True
@@ -63,6 +71,11 @@ def main() -> int:
             posted = asyncio.run(measure_posting(Path(folder), chosen.posts))
         console.print(_posting_table(posted))
         figures |= {"posts": [result._asdict() | {"ratio": result.ratio} for result in posted]}
+    if chosen.syncs:
+        with tempfile.TemporaryDirectory(prefix="reclab-bench-") as folder:
+            synced = measure_syncing(Path(folder), chosen.syncs)
+        console.print(_sync_table(synced))
+        figures |= {"syncs": [result._asdict() for result in synced]}
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0 if good else 1
@@ -80,7 +93,7 @@ def _table(results: list[LevelResult], bare: float) -> Table:
     table = Table(box=None)
     for heading in (
         "calls", "packets/s", "lost", "capture µs", "÷ bare", "render µs", "generator µs",
-        "BYE→found p50", "p95", "memory MiB", "recorder CPU",
+        "BYE→found p50", "p95", "memory MiB", "recorder CPU", "worst flush", "worst sync",
     ):  # fmt: skip
         table.add_column(heading, justify="right")
     for result in results:
@@ -96,6 +109,8 @@ def _table(results: list[LevelResult], bare: float) -> Table:
             f"{result.found_p95:.2f} s",
             f"{result.memory_mib:.0f}",
             f"{result.recorder_cpu:.0%}",
+            f"{result.worst_flush * 1000:.0f} ms",
+            f"{result.worst_sync * 1000:.0f} ms",
         )
     return table
 
@@ -128,6 +143,17 @@ def _posting_table(posted: list[PostingResult]) -> Table:
             f"{result.shared_ms:.2f}",
             f"{result.ratio:.2f}",
         )
+    return table
+
+
+def _sync_table(synced: list[SyncResult]) -> Table:
+    title = f"Half a second of {CALLS} journals on stable storage"
+    table = Table(box=None, title=title, title_justify="left")
+    for heading in ("waiting for", "write ms", "wait ms", "worst ms", "CPU ms"):
+        table.add_column(heading, justify="right")
+    for result in synced:
+        figures = (result.write_ms, result.wait_ms, result.worst_wait_ms, result.wait_cpu_ms)
+        table.add_row(result.way, *(f"{figure:.1f}" for figure in figures))
     return table
 
 

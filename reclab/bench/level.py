@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from reclab.bench.sampling import FoundTimes, Sample, sample_recorder
+from reclab.bench.sampling import FoundTimes, Sample, Waits, sample_recorder, watch_waits
 from reclab.doors import Ports
 from reclab.lab import Lab
 from reclab.preparation import RecordingOptions
@@ -19,8 +20,18 @@ from reclab.running import running_lab
 from recording_format.timestamps import parse_time
 from service_shell.settings import SettingsError
 
+DURABILITY = "RECLAB_MCP__SPOOL__DURABILITY"
+"""The variable by which a lab's recorder is told what its journals shall survive."""
 _SETTLE = 5.0
 _DELIVERY_SECONDS = 120.0
+
+
+class Samples(NamedTuple):
+    """The recorder before and after the steady span, and when all was over."""
+
+    before: Sample
+    after: Sample
+    end: Sample
 
 
 class Level(NamedTuple):
@@ -47,7 +58,11 @@ class Level(NamedTuple):
 
 
 class LevelResult(NamedTuple):
-    """What one level cost. µs are CPU time per packet; `recorder_cpu` is in processors."""
+    """What one level cost. µs are CPU time per packet; `recorder_cpu` is in processors.
+
+    `worst_flush` is how late a journal was written in the steady span, `worst_sync` how long the
+    longest wait for stable storage took, in seconds.
+    """
 
     calls: int
     sent: int
@@ -62,6 +77,9 @@ class LevelResult(NamedTuple):
     memory_mib: float
     recorder_cpu: float
     failed_calls: int
+    durability: str
+    worst_flush: float
+    worst_sync: float
 
     @property
     def whole(self) -> bool:
@@ -79,7 +97,7 @@ async def measure(level: Level, folder: Path) -> LevelResult:
         watching = asyncio.create_task(found.watch())
         await asyncio.sleep(level.hold + _SETTLE)
         before = await sample_recorder(lab)
-        await asyncio.sleep(level.steady)
+        waits = await watch_waits(lab, level.steady)
         after = await sample_recorder(lab)
         if await load.wait() and not report_file.exists():
             raise SettingsError("the load generator failed; what it said stands above")
@@ -88,7 +106,7 @@ async def measure(level: Level, folder: Path) -> LevelResult:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         end = await sample_recorder(lab)
-        return _result(level, report, found, before, after, end)
+        return _result(level, report, found, Samples(before, after, end), waits)
 
 
 async def _start_load(lab: Lab, level: Level, report: Path) -> asyncio.subprocess.Process:
@@ -104,10 +122,10 @@ def _result(
     level: Level,
     report: dict[str, Any],
     found: FoundTimes,
-    before: Sample,
-    after: Sample,
-    end: Sample,
+    samples: Samples,
+    longest: Waits,
 ) -> LevelResult:
+    before, after, end = samples
     sent = {
         call["identity"]: sum(leg["packets"] for leg in call["legs"]) for call in report["calls"]
     }
@@ -135,6 +153,9 @@ def _result(
         memory_mib=max(before.memory_mib, after.memory_mib, end.memory_mib),
         recorder_cpu=(after.recorder_cpu - before.recorder_cpu) / seconds,
         failed_calls=int(report["totals"]["failed"]),
+        durability=os.environ.get(DURABILITY, "process"),
+        worst_flush=longest.flush,
+        worst_sync=longest.sync,
     )
 
 

@@ -16,6 +16,7 @@ from reclab.lab import Lab
 from service_shell.accounts import basic_header
 
 _LOOK_EVERY = 0.25
+_GAUGES_EVERY = 0.5
 _NEWEST = 100
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -32,27 +33,53 @@ class Sample(NamedTuple):
     memory_mib: float
 
 
+class Waits(NamedTuple):
+    """The longest waits for the disk, in seconds: until written, and until stable."""
+
+    flush: float
+    sync: float
+
+
 async def sample_recorder(lab: Lab) -> Sample:
     """Read the platform's metrics, and its processes' CPU and peak memory."""
+    value = await _metrics(lab)
+    at = time.monotonic()
+    processes = recorder_processes()
+    return Sample(
+        at=at,
+        packets=value["reclab_mcp_capture_packets_total"],
+        capture_cpu=value["reclab_mcp_capture_cpu_seconds_total"],
+        rendered_packets=value["reclab_mcp_render_packets_total"],
+        render_cpu=value["reclab_mcp_render_cpu_seconds_total"],
+        recorder_cpu=sum(cpu_seconds(pid) for pid in processes),
+        memory_mib=sum(peak_mib(pid) for pid in processes),
+    )
+
+
+async def watch_waits(lab: Lab, seconds: float) -> Waits:
+    """Return the longest waits for the disk within the next `seconds`."""
+    end = time.monotonic() + seconds
+    longest = Waits(0.0, 0.0)
+    while time.monotonic() < end:
+        await asyncio.sleep(_GAUGES_EVERY)
+        value = await _metrics(lab)
+        longest = Waits(
+            max(longest.flush, value["reclab_mcp_capture_worst_flush_seconds"]),
+            max(longest.sync, value["reclab_mcp_capture_worst_sync_seconds"]),
+        )
+    return longest
+
+
+async def _metrics(lab: Lab) -> dict[str, float]:
+    """Return the platform's figures that have no labels."""
     async with aiohttp.ClientSession() as http, http.get(f"{lab.control}/metrics") as answer:
         text = await answer.text()
-    at = time.monotonic()
-    value = {
+    return {
         sample.name: sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
         if not sample.labels
     }
-    processes = recorder_processes()
-    return Sample(
-        at=at,
-        packets=value["reclab_mcp_capture_packets_total"],
-        capture_cpu=value["reclab_mcp_capturecpu_seconds_total"],
-        rendered_packets=value["reclab_mcp_render_packets_total"],
-        render_cpu=value["reclab_mcp_rendercpu_seconds_total"],
-        recorder_cpu=sum(cpu_seconds(pid) for pid in processes),
-        memory_mib=sum(peak_mib(pid) for pid in processes),
-    )
 
 
 def recorder_processes() -> list[int]:

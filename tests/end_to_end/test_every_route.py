@@ -47,6 +47,7 @@ RIGHTS: dict[str, dict[tuple[str, str], frozenset[str]]] = {
         ("GET", "/calls/{id}"): PEOPLE,
         ("DELETE", "/calls/{id}"): PEOPLE,
         ("POST", "/deliveries/retry"): PEOPLE,
+        ("GET", "/recordings/failed"): PEOPLE,
     },
     "store": {(m, f"/-{path}"): roles for (m, path), roles in (HEALTH | FAULTS).items()} | {
         ("GET", "/recordings/{name}"): PEOPLE | {"mcp", "processor"},

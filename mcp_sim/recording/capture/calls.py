@@ -20,7 +20,9 @@ from mcp_sim.recording.capture.buffer import CallBuffer
 from mcp_sim.recording.capture.disk import DiskThread, JournalFile, Outcome, Work
 from mcp_sim.recording.capture.messages import LegCounts
 from mcp_sim.recording.capture.options import CaptureOptions
+from mcp_sim.recording.capture.stable import StableThread
 from mcp_sim.recording.capture.staging import CallPart, LegPort, call_parts
+from mcp_sim.recording.disk_calls import DISK, FaultyDisk
 from mcp_sim.recording.journal.frames import MAX_PAYLOAD, JournalError, Preamble
 from mcp_sim.recording.plan import (
     Ended,
@@ -37,6 +39,8 @@ from mcp_sim.rtp.receiver import Received, Receiver
 from recording_format.session_key import SessionKey
 
 log = structlog.get_logger()
+
+_PORTS_AHEAD = 128
 
 
 class RequestRefusedError(Exception):
@@ -84,10 +88,22 @@ class CaptureCalls:
     """All calls of this process. Its methods belong to the thread that empties the sockets."""
 
     def __init__(
-        self, options: CaptureOptions, clock: KernelClock, disk: DiskThread, capacity: int
+        self,
+        options: CaptureOptions,
+        clock: KernelClock,
+        disk: DiskThread,
+        capacity: int,
+        stable: StableThread | None = None,
+        faulty: FaultyDisk | None = None,
     ) -> None:
+        """`stable` is where waiting for stable storage is done, without it nobody waits.
+
+        `faulty` is the disk where faults on purpose are allowed.
+        """
         self._options = options
         self._disk = disk
+        self._stable = stable
+        self._disk_calls = faulty.calls if faulty else DISK
         self._capacity = capacity
         self._ports = RtpPorts(
             options.host,
@@ -128,6 +144,17 @@ class CaptureCalls:
         """Return the counts of each leg, by recording id and leg."""
         return {call.recording_id: call.counts() for call in self._calls.values()}
 
+    @property
+    def avoided(self) -> int:
+        """Ports that were not given out because somebody sends to them."""
+        return self._ports.avoided
+
+    def stock_ports(self) -> None:
+        """Have ports wait for the next legs, so that nobody else's packets are on them."""
+        # Of a range, which other processes may share, only a part.
+        most = _PORTS_AHEAD if self._ports.capacity is None else self._ports.capacity // 8
+        self._ports.stock(min(_PORTS_AHEAD, most, self._capacity - self.legs))
+
     def open_call(
         self,
         folder: Path,
@@ -140,7 +167,7 @@ class CaptureCalls:
         recording_id = plan.recording_id
         if recording_id in self._calls:
             raise RequestRefusedError("refused", f"recording {recording_id} is being captured")
-        journal = JournalFile(folder, recording_id, self._disk.counters)
+        journal = JournalFile(folder, recording_id, self._disk.counters, self._disk_calls)
         due_ns = time.monotonic_ns() + self._flush_ns
         call = self._calls[recording_id] = CapturedCall(recording_id, journal, due_ns)
 
@@ -149,6 +176,8 @@ class CaptureCalls:
                 self._forget(call)
             outcome(error)
 
+        if self._stable is not None:
+            self._stable.begin(folder.parent)
         self._disk.submit(partial(journal.create, key, preamble, plan), created)
 
     def open_leg(self, recording_id: str, opened: LegOpened) -> tuple[str, int]:
@@ -210,11 +239,12 @@ class CaptureCalls:
             self._disk.submit(work)
         if ended is not None:
             self._disk.submit(partial(call.journal.write_event, ended))
-        self._disk.submit(partial(call.journal.close, sync=self._options.sync), outcome)
+        self._disk.submit(call.journal.close, self._durably(outcome))
         self._forget(call)
 
     def close_all(self) -> None:
         """Close every call as it stands, without an end: the front is gone."""
+        self._ports.close_stock()
         for recording_id in list(self._calls):
             self.close_call(recording_id, None, lambda _error: None)
 
@@ -232,6 +262,20 @@ class CaptureCalls:
                     works.append((work, None))
         self._disk.submit_all(works)
         self.buffered = sum(call.waiting for call in self._calls.values())
+
+    def _durably(self, outcome: Outcome) -> Outcome:
+        """Return an outcome that waits for stable storage before `outcome` is told."""
+        stable = self._stable
+        if stable is None or not stable.waits:
+            return outcome
+
+        def closed(error: JournalError | None) -> None:
+            if error is None:
+                stable.ask(partial(self._disk.tell, outcome))
+            else:
+                outcome(error)
+
+        return closed
 
     def _open_ports(self) -> Iterator[LegPort]:
         return itertools.chain.from_iterable(call.legs.values() for call in self._calls.values())

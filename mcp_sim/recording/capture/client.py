@@ -35,10 +35,12 @@ from mcp_sim.recording.capture.messages import (
     OpenLeg,
     Ready,
     Request,
+    SetFaults,
     answer_reader,
     encode_message,
 )
 from mcp_sim.recording.capture.options import CaptureOptions
+from mcp_sim.recording.disk_calls import FaultsInForce
 from mcp_sim.recording.plan import Ended, Event, LegOpened, RecordingPlan, SealedBox
 from recording_format.session_key import SessionKey
 from service_shell.log import LogSettings
@@ -160,6 +162,10 @@ class CaptureClient:
         """
         self.calls.discard(recording_id)
         await self._ask(CloseCall(next(self._references), recording_id, ended), _CLOSE_TIMEOUT)
+
+    async def set_faults(self, faults: FaultsInForce | None) -> None:
+        """Put faults on purpose in force in the process, or none."""
+        await self._ask(SetFaults(next(self._references), faults))
 
     def kill(self) -> None:
         """End the process at once; `closed` tells when it is gone."""

@@ -17,6 +17,7 @@ from queue import SimpleQueue
 
 import structlog
 
+from mcp_sim.recording.disk_calls import DISK, DiskCalls
 from mcp_sim.recording.journal.frames import JournalError, Preamble
 from mcp_sim.recording.journal.writer import JournalWriter
 from mcp_sim.recording.plan import Event, RecordingPlan
@@ -36,9 +37,12 @@ class DiskCounters:
 class JournalFile:
     """One call's journal. `give` belongs to the thread of the sockets, the rest to the disk's."""
 
-    def __init__(self, folder: Path, recording_id: str, counters: DiskCounters) -> None:
+    def __init__(
+        self, folder: Path, recording_id: str, counters: DiskCounters, disk: DiskCalls = DISK
+    ) -> None:
         self._path = folder / "journal"
         self._recording_id = recording_id
+        self._disk = disk
         self._counters = counters
         self._writer: JournalWriter | None = None
         self._given = 0
@@ -67,7 +71,7 @@ class JournalFile:
         except OSError as error:
             text = f"{self._path.parent}: cannot be created ({error.strerror})"
             raise JournalError(text) from None
-        writer = JournalWriter(self._path, key, preamble)
+        writer = JournalWriter(self._path, key, preamble, self._disk)
         try:
             writer.append_plan(plan)
         except JournalError:
@@ -90,15 +94,13 @@ class JournalFile:
         """Write what the disk has refused before."""
         self._write(JournalWriter.retry)
 
-    def close(self, *, sync: bool) -> None:
+    def close(self) -> None:
         """Close the file. Raises `JournalError` when something could not be written to the end."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
         try:
             writer.retry()
-            if sync:
-                writer.sync()
         finally:
             writer.close()
 
@@ -128,7 +130,9 @@ Outcome = Callable[[JournalError | None], None]
 class DiskThread:
     """Runs work in order. `wake_descriptor` is readable when `run_outcomes` has something to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, wrote: Callable[[], None] = lambda: None) -> None:
+        """`wrote` is called in the thread, each time after work was done."""
+        self._wrote = wrote
         self.wake_descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._queue: SimpleQueue[tuple[int, Sequence[tuple[Work, Outcome | None]]] | None]
         self._queue = SimpleQueue()
@@ -136,6 +140,8 @@ class DiskThread:
         self._outcomes: deque[tuple[Outcome, JournalError | None]] = deque()
         self._worst_ns = 0
         self._under_way_ns: int | None = None
+        self._telling = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal disk", daemon=True)
         self._thread.start()
 
@@ -147,6 +153,13 @@ class DiskThread:
         """Have several works done, one after the other."""
         if works:
             self._queue.put((time.monotonic_ns(), works))
+
+    def tell(self, outcome: Outcome, error: JournalError | None) -> None:
+        """Have `run_outcomes` call `outcome`; from any thread, and to nobody after `close`."""
+        with self._telling:
+            if not self._closed:
+                self._outcomes.append((outcome, error))
+                os.eventfd_write(self.wake_descriptor, 1)
 
     def run_outcomes(self) -> None:
         """Call what waits, in the calling thread."""
@@ -174,7 +187,9 @@ class DiskThread:
         self._thread.join(timeout)
         if self._thread.is_alive():
             return False
-        os.close(self.wake_descriptor)
+        with self._telling:
+            self._closed = True
+            os.close(self.wake_descriptor)
         return True
 
     def _run(self) -> None:
@@ -184,8 +199,8 @@ class DiskThread:
             for work, outcome in works:
                 error = _do(work)
                 if outcome is not None:
-                    self._outcomes.append((outcome, error))
-                    os.eventfd_write(self.wake_descriptor, 1)
+                    self.tell(outcome, error)
+            self._wrote()
             self._under_way_ns = None
             self._worst_ns = max(self._worst_ns, time.monotonic_ns() - submitted_ns)
 

@@ -6,6 +6,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -26,9 +27,12 @@ from mcp_sim.recording.capture.messages import (
     OpenLeg,
     Ready,
     Request,
+    SetFaults,
 )
 from mcp_sim.recording.capture.options import CaptureOptions
 from mcp_sim.recording.capture.pipe import CapturePipe
+from mcp_sim.recording.capture.stable import StableThread
+from mcp_sim.recording.disk_calls import FaultyDisk
 from mcp_sim.recording.journal.frames import JournalError, new_preamble
 from mcp_sim.rtp.kernel_clock import KernelClock
 from recording_format.session_key import SessionKey
@@ -49,8 +53,13 @@ class CaptureLoop:
         self._pipe = pipe
         self._options = options
         self._clock = KernelClock()
-        self._disk = DiskThread()
-        self._calls = CaptureCalls(options, self._clock, self._disk, capacity)
+        self._stable = StableThread(options)
+        self._disk = DiskThread(self._stable.wrote)
+        self._faulty = FaultyDisk() if options.faults else None
+        self._calls = CaptureCalls(
+            options, self._clock, self._disk, capacity, self._stable, self._faulty
+        )
+        self._calls.stock_ports()
         self._worst_tick = self._worst_lag = 0.0
         self._stats_due = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -70,6 +79,8 @@ class CaptureLoop:
         self._calls.close_all()
         if not self._disk.close(_CLOSE_TIMEOUT):
             log.error("the disk did not take all packets in time")
+        if not self._stable.close(_CLOSE_TIMEOUT):
+            log.error("the disk did not sync all journals in time")
 
     def _wait(self, seconds: float) -> None:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._pipe.stalled else 0)
@@ -82,6 +93,7 @@ class CaptureLoop:
         # A pause that was asked for meanwhile must hold before anything is given to the disk.
         self._serve()
         self._calls.flush_due(time.monotonic_ns())
+        self._calls.stock_ports()
         now = time.monotonic()
         self._worst_tick = max(self._worst_tick, now - began)
         self._worst_lag = max(self._worst_lag, lag)
@@ -121,8 +133,17 @@ class CaptureLoop:
             case CloseCall():
                 answer = self._answerer(request.ref)
                 self._calls.close_call(request.recording_id, request.ended, answer)
+            case SetFaults():
+                self._set_faults(request)
             case Configure():
                 raise RequestRefusedError("refused", "the capture process is configured already")
+
+    def _set_faults(self, request: SetFaults) -> None:
+        if self._faulty is None:
+            raise RequestRefusedError("refused", "faults on purpose are not enabled")
+        # In the disk's thread, which is the one that they strike.
+        work = partial(self._faulty.follow, request.faults)
+        self._disk.submit(work, self._answerer(request.ref))
 
     def _open_call(self, request: OpenCall) -> None:
         try:
@@ -147,8 +168,9 @@ class CaptureLoop:
             dropped=calls.dropped,
             overflowed=calls.overflowed,
             oversized=calls.oversized,
+            ports_avoided=calls.avoided,
             journal_bytes=disk.written,
-            journal_errors=disk.errors,
+            journal_errors=disk.errors + self._stable.errors,
             clock_jumps=self._clock.jumps,
             cpu_seconds=time.process_time(),
             calls=len(calls),
@@ -157,6 +179,7 @@ class CaptureLoop:
             worst_tick_lag=self._worst_lag,
             worst_tick=self._worst_tick,
             worst_flush=self._disk.take_worst(),
+            worst_sync=self._stable.take_worst(),
             per_call=calls.counts(),
         )
         self._worst_tick = self._worst_lag = 0.0

@@ -13,6 +13,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 import msgspec
 
 from mcp_sim.recording.capture.options import CaptureOptions
+from mcp_sim.recording.disk_calls import FaultsInForce
 from mcp_sim.recording.plan import Ended, Event, LegOpened, RecordingPlan, SealedBox
 from service_shell.log import LogSettings
 
@@ -77,7 +78,14 @@ class CloseCall(msgspec.Struct, frozen=True, tag=True):
     ended: Ended
 
 
-Request: TypeAlias = Configure | OpenCall | OpenLeg | AddEvent | CloseLeg | CloseCall
+class SetFaults(msgspec.Struct, frozen=True, tag=True):
+    """Put faults on purpose in force, or none. Answer: `Done`, or `Failed` where not allowed."""
+
+    ref: int
+    faults: FaultsInForce | None
+
+
+Request: TypeAlias = Configure | OpenCall | OpenLeg | AddEvent | CloseLeg | CloseCall | SetFaults
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -123,8 +131,9 @@ class CaptureStats(msgspec.Struct, frozen=True, tag="Stats"):
     """What a capture process has done since it started, and how it is now.
 
     Counters (`packets` to `journal_errors`) only grow. `worst_tick_lag` (how late a tick began),
-    `worst_tick` (how long one took) and `worst_flush` (from due to on disk) are seconds, the worst
-    since the stats before. `per_call` holds the legs of the calls of now, by recording id and leg.
+    `worst_tick` (how long one took), `worst_flush` (from due to on disk) and `worst_sync` (how long
+    stable storage took) are seconds, the worst since the stats before. `per_call` holds the legs of
+    the calls of now, by recording id and leg.
     """
 
     packets: int = 0
@@ -132,6 +141,7 @@ class CaptureStats(msgspec.Struct, frozen=True, tag="Stats"):
     dropped: int = 0
     overflowed: int = 0
     oversized: int = 0
+    ports_avoided: int = 0
     journal_bytes: int = 0
     journal_errors: int = 0
     clock_jumps: int = 0
@@ -142,6 +152,7 @@ class CaptureStats(msgspec.Struct, frozen=True, tag="Stats"):
     worst_tick_lag: float = 0.0
     worst_tick: float = 0.0
     worst_flush: float = 0.0
+    worst_sync: float = 0.0
     per_call: dict[str, dict[int, LegCounts]] = {}
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
+
+Durability: TypeAlias = Literal["process", "call", "power"]
+"""What journals survive.
+
+``process``: the death of any process; the kernel writes them to the disk when it likes.
+``call``: also a power loss after the end of the call. ``power``: also one in the middle of it.
+"""
 
 
 class CaptureOptions(msgspec.Struct, frozen=True):
@@ -13,7 +22,9 @@ class CaptureOptions(msgspec.Struct, frozen=True):
     - `call_buffer`, `total_buffer`: bytes that may wait for a slow disk, per call and in all
     - `socket_buffer`: bytes asked for each socket's queue
     - `legs`: the most legs at a time; 0 is as many as descriptors and ports allow
-    - `sync`: wait for stable storage when a journal is closed
+    - `durability`: when journals are on stable storage, see `Durability`
+    - `faults`: faults on purpose are allowed
+    - `sync_pause`: with ``power``, seconds from the end of one sync to the next
     """
 
     host: str = "127.0.0.1"
@@ -25,4 +36,6 @@ class CaptureOptions(msgspec.Struct, frozen=True):
     total_buffer: int = 256 << 20
     socket_buffer: int = 256 << 10
     legs: int = 0
-    sync: bool = False
+    durability: Durability = "process"
+    sync_pause: float = 0.2
+    faults: bool = False

@@ -53,15 +53,18 @@ class Delivery:
         backoff: Backoff | None = None,
         circuits: CircuitRule | None = None,
         timeout: float = 30.0,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`credentials` may raise `DeliveryError`. `timeout` is how long a destination may be
-        silent, `now` the wall clock in seconds. Without `circuits` pauses are as `backoff` says.
+        silent. `now` measures, in seconds; `wall` (Unix time) tells the next process when a try is
+        due. Without `circuits` pauses are as `backoff` says.
         """
         self._spool = spool
         self._concurrency = concurrency
         self._backoff = backoff or Backoff()
         self._now = now
+        self._wall = wall
         self._items = ItemDelivery(
             spool,
             keyring,
@@ -70,6 +73,7 @@ class Delivery:
             processor=Exchange(http, "the processor", timeout=timeout),
             backoff=self._backoff,
             now=now,
+            wall=wall,
         )
         self._traffic = Traffic(concurrency, circuits or CircuitRule(pause=self._backoff))
         self._waiting: dict[Consignment, Waiting] = {}
@@ -178,9 +182,9 @@ class Delivery:
 
     def _read(self, names: list[str]) -> dict[Consignment, Waiting]:
         # A clock that was set back must not make an item wait longer than it ever would.
-        latest = self._now() + self._backoff.longest
+        now, wall, longest = self._now(), self._wall(), self._backoff.longest
         return {
-            what: Waiting(min(progress.next_try, latest), route, progress.refused)
+            what: Waiting(now + min(progress.next_try - wall, longest), route, progress.refused)
             for name in names
             for what, route, progress in read_pending(name, self._spool.folder(name, State.READY))
         }

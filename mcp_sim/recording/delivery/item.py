@@ -80,7 +80,7 @@ class DeliveryStats(msgspec.Struct):
 class Tried(msgspec.Struct, frozen=True):
     """How a try ended: at which `stage`, by which `error`, with which credentials.
 
-    `next_try`: None when there is nothing more to be done.
+    `next_try`, on the clock that measures: None when there is nothing more to be done.
     """
 
     next_try: float | None = None
@@ -102,6 +102,7 @@ class ItemDelivery:
         processor: Exchange,
         backoff: Backoff,
         now: Callable[[], float],
+        wall: Callable[[], float],
     ) -> None:
         self._spool = spool
         self._keyring = keyring
@@ -110,6 +111,7 @@ class ItemDelivery:
         self._processor = processor
         self._backoff = backoff
         self._now = now
+        self._wall = wall
         self._settling = Settling(spool)
         self.stats = DeliveryStats()
 
@@ -185,7 +187,7 @@ class ItemDelivery:
         delay = max(self._backoff.delay(progress.tries), error.retry_after or 0.0)
         updated = msgspec.structs.replace(
             progress,
-            next_try=self._now() + delay,
+            next_try=self._wall() + delay,
             fault=str(error),
             refused=isinstance(error, SignInRefusedError),
         )
@@ -195,7 +197,7 @@ class ItemDelivery:
         self.stats.fault = str(error)
         seconds = round(delay, 1)
         _log.warning("A delivery was postponed", item=name, reason=str(error), seconds=seconds)
-        return updated.next_try
+        return self._now() + delay
 
     async def _give_up(
         self,

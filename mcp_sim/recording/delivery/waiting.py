@@ -15,8 +15,10 @@ from mcp_sim.recording.delivery.traffic import Stage
 
 @dataclass(slots=True)
 class Waiting:
-    """One item. `due` is Unix time; `tried` is the last try of this process, if there was one;
-    `refused` says that the last one of an earlier process failed by the sign-in.
+    """One item. `due` is seconds on the clock that measures.
+
+    `tried` is the last try of this process, if there was one; `refused` says that the last one of
+    an earlier process failed by the sign-in.
     """
 
     due: float

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from pathlib import Path
 
+from mcp_sim.recording.disk_calls import DISK, DiskCalls
 from mcp_sim.recording.journal.frames import (
     FrameKind,
     FrameSealer,
@@ -30,12 +31,15 @@ class JournalWriter:
     `retry()` writes it later.
     """
 
-    def __init__(self, path: Path, key: SessionKey, preamble: Preamble) -> None:
-        """Create `path` (mode 0600) and write the preamble.
+    def __init__(
+        self, path: Path, key: SessionKey, preamble: Preamble, disk: DiskCalls = DISK
+    ) -> None:
+        """Create `path` (mode 0600) and write the preamble; `disk` is how bytes get there.
 
         Raises `JournalError`; no file is left then, unless it was there before.
         """
         self.path = path
+        self._disk = disk
         self._sealer = FrameSealer(key, preamble)
         self._pending: deque[bytes] = deque()
         self._size = 0
@@ -73,7 +77,7 @@ class JournalWriter:
     def sync(self) -> None:
         """Wait until everything written is on stable storage."""
         try:
-            os.fsync(self._descriptor)
+            self._disk.sync(self._descriptor)
         except OSError as error:
             raise JournalError(f"{self.path}: cannot be synced ({error.strerror})") from None
 
@@ -91,7 +95,7 @@ class JournalWriter:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._descriptor, view) :]
+                view = view[self._disk.write(self._descriptor, view) :]
         except OSError as error:
             if len(view) != len(data):
                 with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeAlias
 
 import msgspec
 
+from mcp_sim.recording.disk_calls import FaultsInForce
 from recording_format.timestamps import DurationUnit
 from service_shell.log import LogSettings
 
@@ -38,9 +39,11 @@ class WorkerOptions(msgspec.Struct, frozen=True):
 
 
 class RenderOrder(msgspec.Struct, frozen=True):
-    """Render this item."""
+    """Render this item. `crash` in the middle of it, and fail as `faults` say: both on purpose."""
 
     item: str
+    crash: bool = False
+    faults: FaultsInForce | None = None
 
 
 class RenderSummary(msgspec.Struct, frozen=True, tag="rendered"):

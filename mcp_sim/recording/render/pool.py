@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import structlog
 
 from mcp_sim.recording.delivery.backoff import Backoff
+from mcp_sim.recording.disk_calls import FaultsInForce
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.render.messages import (
     RenderAnswer,
@@ -56,6 +58,17 @@ class RenderStats(msgspec.Struct):
     cpu_seconds: float = 0.0
 
 
+class RenderFaults(Protocol):
+    """Who breaks renders on purpose."""
+
+    @property
+    def in_force(self) -> FaultsInForce | None:
+        """The faults that a worker's disk has now."""
+
+    def crashes(self, item: str) -> bool:
+        """Whether this render's worker shall die in the middle of it."""
+
+
 class RenderPool:
     """Renders items of a spool; alive within ``async with``."""
 
@@ -69,8 +82,9 @@ class RenderPool:
         log_settings: LogSettings | None = None,
         backoff: Backoff | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        faults: RenderFaults | None = None,
     ) -> None:
-        """`backoff` and `sleep` serve renders that the disk refused."""
+        """`backoff` and `sleep` serve renders that the disk refused, `faults` break renders."""
         options = WorkerOptions(
             str(spool.root),
             keyring.to_text(),
@@ -80,6 +94,7 @@ class RenderPool:
         self._spool = spool
         self._backoff = backoff or Backoff(first=2.0, longest=60.0)
         self._sleep = sleep
+        self._faults = faults
         self._workers = [
             RenderProcess(options, lock=spool.lock_descriptor) for _ in range(max(1, workers))
         ]
@@ -91,7 +106,9 @@ class RenderPool:
     async def __aenter__(self) -> Self:
         try:
             for worker in self._workers:
-                await worker.start()
+                # One that died at once costs no start: it is started again when it is needed.
+                with suppress(BrokenPipeError):
+                    await worker.start()
         except BaseException:
             await self._stop()
             raise
@@ -148,7 +165,10 @@ class RenderPool:
             self.stats.waiting -= 1
         self.stats.busy += 1
         try:
-            return await worker.render(item, within)
+            if self._faults is None:
+                return await worker.render(item, within)
+            crash, faults = self._faults.crashes(item), self._faults.in_force
+            return await worker.render(item, within, crash=crash, faults=faults)
         except WorkerDiedError as error:
             crashes = await asyncio.to_thread(self._note_crash, item)
             if crashes < MAX_CRASHES:

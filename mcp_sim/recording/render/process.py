@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 
 import msgspec
 
+from mcp_sim.recording.disk_calls import FaultsInForce
 from mcp_sim.recording.render.messages import (
     LENGTH,
     RenderAnswer,
@@ -37,20 +39,27 @@ class RenderProcess:
         """The running process, if there is one."""
         return self._process.pid if self._process else None
 
-    async def render(self, item: str, within: float) -> RenderAnswer:
-        """Have an item rendered within so many seconds.
+    async def render(
+        self,
+        item: str,
+        within: float,
+        *,
+        crash: bool = False,
+        faults: FaultsInForce | None = None,
+    ) -> RenderAnswer:
+        """Have an item rendered within so many seconds; `crash` and `faults` break it on purpose.
 
         Raises `WorkerDiedError`, or `OSError` when no process can be started. After an error or a
         cancellation the process is gone; the next call starts another one.
         """
         try:
-            await self.start()
-        except OSError:
+            await self._give(RenderOrder(item, crash, faults))
+        except (OSError, asyncio.CancelledError):
             await self.kill()
             raise
         try:
             async with asyncio.timeout(within):
-                return await self._ask(item)
+                return await self._answer()
         except TimeoutError:
             fault = f"the render worker did not end within {within:.0f} seconds"
         except (OSError, asyncio.IncompleteReadError, msgspec.MsgspecError):
@@ -99,10 +108,22 @@ class RenderProcess:
         process.stdin.close()
         return await process.wait()
 
-    async def _ask(self, item: str) -> RenderAnswer:
+    async def _give(self, order: RenderOrder) -> None:
+        """Have a process take the order; one that died with nothing to do is replaced by another.
+
+        That is no crash of this render.
+        """
+        try:
+            await self.start()
+            await self._send(encode_message(order))
+        except BrokenPipeError:
+            await self.kill()
+            await self.start()
+            await self._send(encode_message(order))
+
+    async def _answer(self) -> RenderAnswer:
         assert self._process is not None
         assert self._process.stdout is not None
-        await self._send(encode_message(RenderOrder(item)))
         head = await self._process.stdout.readexactly(LENGTH.size)
         (size,) = LENGTH.unpack(head)
         return answer_decoder.decode(await self._process.stdout.readexactly(size))
@@ -110,5 +131,8 @@ class RenderProcess:
     async def _send(self, data: bytes) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(data)
+        try:
+            self._process.stdin.write(data)
+        except RuntimeError:  # uvloop has seen already that nobody reads
+            raise BrokenPipeError(errno.EPIPE, "the render worker has ended") from None
         await self._process.stdin.drain()

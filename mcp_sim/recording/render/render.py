@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mcp_sim.recording.disk_calls import DISK, DiskCalls
 from mcp_sim.recording.journal.frames import EmptyJournalError, JournalError, seal_session_key
 from mcp_sim.recording.journal.reader import JournalReader
 from mcp_sim.recording.keyring import KeyringError, SpoolKeyring
@@ -52,7 +53,11 @@ class _Container(Protocol):
 
 
 def render(
-    spool: SpoolFolders, item: str, keyring: SpoolKeyring, settings: RenderSettings
+    spool: SpoolFolders,
+    item: str,
+    keyring: SpoolKeyring,
+    settings: RenderSettings,
+    disk: DiskCalls = DISK,
 ) -> RenderSummary:
     """Render what lies in ``rendering/<item>`` and move it to ``ready``.
 
@@ -60,10 +65,13 @@ def render(
     """
     started, cpu_started = time.monotonic(), time.process_time()
     folder = spool.folder(item, State.RENDERING)
+    if {path.name for path in folder.iterdir()} <= {CRASHES}:
+        # Killed between the folder and its journal: nobody was answered before that was there.
+        raise EmptyRecordingError(f"{folder} holds no journal")
     _clear(folder)
     try:
         with JournalReader.open(folder / JOURNAL, keyring) as journal:
-            media = _render_journal(folder, journal, keyring, settings)
+            media = _render_journal(folder, journal, keyring, settings, disk)
     except (EmptyJournalError, NothingRecordedError) as error:
         raise EmptyRecordingError(str(error)) from None
     except (JournalError, KeyringError, ContainerError, RecordingFormatError) as error:
@@ -82,14 +90,18 @@ def _clear(folder: Path) -> None:
 
 
 def _render_journal(
-    folder: Path, journal: JournalReader, keyring: SpoolKeyring, settings: RenderSettings
+    folder: Path,
+    journal: JournalReader,
+    keyring: SpoolKeyring,
+    settings: RenderSettings,
+    disk: DiskCalls,
 ) -> MediaFile:
     """Write media and item into `folder`; return the metadata."""
     plan, call = journal.plan, _course(journal)
     name = description.name_media(plan, call)
     timeline = Timeline(call, channels=_CHANNELS[plan.channels])
     container = _container(plan, call, settings)
-    sealer = Sealer(folder / MEDIA, journal.session_key, plain=not plan.encrypted)
+    sealer = Sealer(folder / MEDIA, journal.session_key, plain=not plan.encrypted, disk=disk)
     try:
         for block in _sound(journal, timeline):
             sealer.write(container.write(block))

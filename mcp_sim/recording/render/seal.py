@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_sim.recording.disk_calls import DISK, DiskCalls
 from recording_format.cipher import MediaEncryptor
 from recording_format.digests import CiphertextDigests, CiphertextHasher
 from recording_format.envelope import Envelope, decode_recipients
@@ -34,18 +35,21 @@ class SealedFile:
 class Sealer:
     """Writes one sealed file: `write` … `finish`, or `abandon`."""
 
-    def __init__(self, path: Path, key: SessionKey, *, plain: bool = False) -> None:
+    def __init__(
+        self, path: Path, key: SessionKey, *, plain: bool = False, disk: DiskCalls = DISK
+    ) -> None:
         """Begin ``<path>.part``; `plain` says that the object is stored unencrypted later.
 
         The file itself is encrypted in either case. Raises `OSError`.
         """
+        self._disk = disk
         self._path = path
         self._part = path.with_name(f"{path.name}.part")
         self._key = key
         self._encryptor = MediaEncryptor(key)
         self._plain = CiphertextHasher() if plain else None
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        self._file = os.fdopen(os.open(self._part, flags, 0o600), "wb", buffering=0)
+        self._descriptor = os.open(self._part, flags, 0o600)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the plaintext. Raises `OSError`."""
@@ -60,8 +64,8 @@ class Sealer:
         for a plain object.
         """
         self._put(self._encryptor.finalize())
-        os.fsync(self._file.fileno())
-        self._file.close()
+        self._disk.sync(self._descriptor)
+        self._close()
         self._part.replace(self._path)
         iv, size = self._encryptor.iv, self._encryptor.plaintext_size
         if self._plain is not None:
@@ -73,10 +77,15 @@ class Sealer:
 
     def abandon(self) -> None:
         """Close and remove what was written."""
-        self._file.close()
+        self._close()
         self._part.unlink(missing_ok=True)
 
     def _put(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[self._file.write(view) :]
+            view = view[self._disk.write(self._descriptor, view) :]
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import structlog
 
+from mcp_sim.recording.disk_calls import DISK, DiskCalls, FaultyDisk
 from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.render.messages import (
     RenderAnswer,
     RenderEmpty,
+    RenderOrder,
     RenderPostponed,
     RenderRefused,
     RenderSettings,
@@ -60,17 +63,38 @@ def _serve(
     keyring: SpoolKeyring,
     settings: RenderSettings,
 ) -> None:
+    faulty = FaultyDisk()
     while (body := read_message(orders)) is not None:
-        answer = _render(spool, order_decoder.decode(body).item, keyring, settings)
-        answers.write(encode_message(answer))
-        answers.flush()
+        order = order_decoder.decode(body)
+        answer = _render(spool, order.item, keyring, settings, _disk(order, faulty))
+        try:
+            answers.write(encode_message(answer))
+            answers.flush()
+        except BrokenPipeError:
+            with suppress(BrokenPipeError):
+                answers.close()
+            return  # the platform was killed meanwhile; its next start takes the item up
+
+
+def _disk(order: RenderOrder, faulty: FaultyDisk) -> DiskCalls:
+    """Return how this order's file is written: as always, unless it is to be broken on purpose."""
+    faulty.follow(order.faults)
+    if order.crash:
+        return DiskCalls(_write_a_part_and_die)
+    return faulty.calls if order.faults else DISK
+
+
+def _write_a_part_and_die(descriptor: int, data: memoryview) -> int:
+    os.write(descriptor, data[: len(data) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
 def _render(
-    spool: SpoolFolders, item: str, keyring: SpoolKeyring, settings: RenderSettings
+    spool: SpoolFolders, item: str, keyring: SpoolKeyring, settings: RenderSettings, disk: DiskCalls
 ) -> RenderAnswer:
     try:
-        return render(spool, item, keyring, settings)
+        return render(spool, item, keyring, settings, disk)
     except EmptyRecordingError as error:
         return RenderEmpty(str(error))
     except RenderError as error:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
+
+# Python has no such call. By CDLL: other threads run while it waits for the disk.
+_syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+_syncfs.argtypes = (ctypes.c_int,)
+_syncfs.restype = ctypes.c_int
 
 
 def sync_folder(folder: Path) -> None:
@@ -13,6 +19,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Wait until all that was written to the file system of an open file is on stable storage.
+
+    For hundreds of files this costs as much as fsync of a few (syncfs(2)). Raises `OSError`.
+    """
+    if _syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -49,7 +49,9 @@ class Spool(SpoolFolders):
         super().__init__(root)
         self._keep_delivered = keep_delivered
         try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not root.is_dir():
+                root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                sync_folder(root.parent)
             self._lock = SpoolLock(root, wait=wait)
         except TimeoutError:
             raise SpoolError(f"the spool {root} is in use by another process") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import time
@@ -16,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from mcp_sim.admission.room import ROOM_CAUSES
+from mcp_sim.recording.spool.folders import State
 from mcp_sim.sip import CallRefused
 from service_shell.accounts import Account, Accounts, basic_header, hash_password
 from service_shell.faults import FaultSwitch
@@ -168,6 +170,7 @@ async def test_refused_calls(recorder: Recorder, control: Client, caller: Caller
         ("GET", "/calls/x"),
         ("DELETE", "/calls/x"),
         ("POST", "/deliveries/retry"),
+        ("GET", "/recordings/failed"),
     ],
 )
 async def test_other_roles(control: Client, role: str, method: str, path: str) -> None:
@@ -305,6 +308,31 @@ async def test_metrics(recorder: Recorder, control: Client, caller: Caller) -> N
     assert sample(found, "reclab_mcp_delivery_recordings_total") >= 1
     assert sample(found, "reclab_mcp_delivery_conflicts_total") == 0
     assert f'reclab_mcp_destination_open{{destination="{recorder.store.url}"}} 0.0' in found
+
+
+async def test_recordings_put_aside(recorder: Recorder, control: Client) -> None:
+    """What waits for a person is listed with its reason, newest first, and counted."""
+    spool = recorder.spool
+    assert await get(control, "/recordings/failed") == (200, {"failed": []})
+    (spool.create("crashed") / "journal").write_bytes(b"sealed")
+    spool.fail("crashed", "its render crashed 2 times")
+    spool.create("undelivered")
+    spool.advance("undelivered", State.FAILED)
+    os.utime(spool.folder("undelivered", State.FAILED), (1_700_000_000, 1_700_000_000))
+    _, body = await get(control, "/recordings/failed")
+    newest, oldest = body["failed"]
+    assert (newest["item"], newest["reason"], newest["sealed"]) == (
+        "crashed", "its render crashed 2 times", False
+    )  # fmt: skip
+    assert oldest == {
+        "item": "undelivered",
+        "since": "2023-11-14T22:13:20.000Z",
+        "reason": "it does not say why",
+        "sealed": True,
+    }
+    assert sample(await metrics(control), 'reclab_mcp_spool_items{state="failed"}') == 2
+    for item in ("crashed", "undelivered"):
+        spool.discard(item)
 
 
 SKIPPED = "reclab_mcp_certificates_skipped_total"

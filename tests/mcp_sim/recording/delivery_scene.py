@@ -40,6 +40,7 @@ class Scene:
     credentials: CredentialsOf
     time: float = 1000.0
     trust: ssl.SSLContext | bool = True
+    ahead: float = 0.0
 
     def ready(self, segment: int = 1, /, **changes: object) -> str:
         """Put a rendered recording into the spool; return its item."""
@@ -89,6 +90,7 @@ class Scene:
                 circuits=CircuitRule(failures, Backoff(first=5, longest=30, jitter=0)),
                 timeout=patience,
                 now=lambda: self.time,
+                wall=lambda: self.time + self.ahead,
             )
             task = asyncio.create_task(delivery.run())
             try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from mcp_sim.recording.delivery.delivery import DeliveryCredentials
 from mcp_sim.recording.render.messages import RenderSettings
 from mcp_sim.recording.render.render import render
@@ -122,3 +124,33 @@ async def test_a_fault_of_ours_with_one_item_does_not_stop_the_others(scene: Sce
     await scene.deliver()
     assert scene.spool.state_of(good) is State.DELIVERED
     assert scene.spool.state_of(bad) is State.READY
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+async def test_a_jump_of_the_wall_clock_changes_no_wait(scene: Scene, jump: float) -> None:
+    """A day back freezes nothing for a day, a day ahead makes nothing due before its time."""
+    name = scene.ready()
+    scene.store.script.append(500)
+    async with scene.delivery() as delivery:
+        assert await delivery.drain(30)
+        scene.ahead += jump
+        scene.time += 9
+        assert await delivery.drain(30)
+        assert scene.store.count("PUT") == 1
+        scene.time += 1
+        assert await delivery.drain(30)
+    assert scene.spool.state_of(name) is State.DELIVERED
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+async def test_a_jump_before_a_restart_costs_one_wait_at_most(scene: Scene, jump: float) -> None:
+    """The next process tries at once, or after the longest wait: not after a day."""
+    name = scene.ready()
+    scene.store.script.append(500)
+    await scene.deliver()
+    scene.ahead += jump
+    async with scene.delivery() as delivery:
+        assert await delivery.drain(30)
+        scene.time += 100
+        assert await delivery.drain(30)
+    assert scene.spool.state_of(name) is State.DELIVERED

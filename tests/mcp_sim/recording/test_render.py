@@ -239,6 +239,20 @@ def test_a_call_that_was_never_answered_is_empty(spool: Spool, keyring: SpoolKey
         render(spool, item, keyring, SETTINGS)
 
 
+def test_a_folder_without_a_journal_is_empty(spool: Spool, keyring: SpoolKeyring) -> None:
+    """Killed between the folder and its journal: nothing was recorded, nothing is put aside.
+
+    A journal that is missing beside other files is another matter.
+    """
+    spool.create("item")
+    folder = spool.advance("item", State.RENDERING)
+    with pytest.raises(EmptyRecordingError):
+        render(spool, "item", keyring, RenderSettings())
+    (folder / MEDIA).write_bytes(b"something")
+    with pytest.raises(RenderError, match="cannot be opened"):
+        render(spool, "item", keyring, RenderSettings())
+
+
 def test_an_unencrypted_profile_makes_a_plain_object(spool: Spool, keyring: SpoolKeyring) -> None:
     """No envelope, no alias, no `.bin`; size and digest are the plain file's."""
     plan = make_plan(encrypted=False, cert_aliases=[])

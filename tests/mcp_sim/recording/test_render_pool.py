@@ -227,3 +227,24 @@ async def test_no_key_is_on_a_command_line(
     assert not any(key.encode() in _told(pid) for pid in pool.pids)
     options = WorkerOptions(str(spool.root), text, RenderSettings(), LogSettings())
     assert key not in repr(options)
+
+
+async def test_a_worker_that_died_idle_is_no_crash_of_a_render(
+    spool: Spool, keyring: SpoolKeyring, worker: RenderProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order did not reach it: another process takes it, and nothing is counted."""
+    item = _call(spool, keyring)
+    first, send = worker.pid, worker._send
+    refused: list[bytes] = []
+
+    async def send_later(data: bytes) -> None:
+        if not refused:
+            refused.append(data)
+            raise BrokenPipeError
+        await send(data)
+
+    monkeypatch.setattr(worker, "_send", send_later)
+    await worker.render(item, within=60)
+    assert refused
+    assert worker.pid != first
+    assert spool.state_of(item) is State.READY

@@ -83,3 +83,33 @@ def test_unusable_host_is_an_error() -> None:
     """An address that is not ours is the system's error, and leaves no socket open."""
     with pytest.raises(OSError, match="assign requested address"):
         RtpPorts("192.0.2.1", buffer_size=65536).open()
+
+
+def test_a_port_that_somebody_sends_to_is_avoided() -> None:
+    """A caller of a killed process goes on sending: the next call gets another port."""
+    first, last = free_range(3)
+    ports = RtpPorts(HOST, first, last, buffer_size=65536)
+    ports.stock(2)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(b"late", (HOST, first))
+    opened = [ports.open() for _ in range(3)]
+    assert [udp.getsockname()[1] for udp in opened] == [first + 2, first + 4, first]
+    assert ports.avoided == 1
+    for udp in opened:
+        ports.close(udp)
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+def test_the_stock_is_no_more_than_there_is(ranged: bool) -> None:
+    """Ports that wait are given out like any other, each once; what is left can be closed."""
+    first, last = free_range(3) if ranged else (0, 0)
+    ports = RtpPorts(HOST, first, last, buffer_size=65536)
+    ports.stock(5)
+    opened = [ports.open() for _ in range(3)]
+    assert len({udp.getsockname()[1] for udp in opened}) == 3
+    if ranged:
+        with pytest.raises(PortsExhaustedError):
+            ports.open()
+    for udp in opened:
+        ports.close(udp)
+    ports.close_stock()

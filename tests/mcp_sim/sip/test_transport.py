@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import pytest
+import uvloop
 
 from mcp_sim.sip import AgentLimits, SipAgent
 from mcp_sim.sip.transport import TransportLimits
@@ -154,3 +155,35 @@ async def test_answer_finds_a_peer_whose_connection_is_gone() -> None:
         await writer.wait_closed()
         async with asyncio.timeout(WAIT):
             assert (await asked.get()).startswith("SIP/2.0 200 OK")  # repeated, no ACK came
+
+
+def test_datagrams_that_wait_are_answered() -> None:
+    """An inherited socket holds what came while nobody read it: even the first one is answered.
+
+    On uvloop, as the platform runs: it reads before it says that the socket is open.
+    """
+
+    async def answers(udp: socket.socket, caller: socket.socket) -> list[bytes]:
+        agent = SipAgent(user_agent="test")
+        await agent.open(udp)
+        try:
+            return [await asyncio.to_thread(caller.recv, 4096) for _ in range(3)]
+        finally:
+            await agent.close()
+
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
+        caller.bind(("127.0.0.1", 0))
+        caller.settimeout(WAIT)
+        via = f"SIP/2.0/UDP 127.0.0.1:{caller.getsockname()[1]}"
+        for number in range(3):
+            message = message_text(
+                "OPTIONS sip:r@127.0.0.1 SIP/2.0", call_id=f"call-{number}", via=via
+            )
+            caller.sendto(message, udp.getsockname())
+        found = uvloop.run(answers(udp, caller))
+    assert all(answer.startswith(b"SIP/2.0 200") for answer in found)

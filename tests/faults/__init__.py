@@ -1,0 +1,1 @@
+"""kill -9 of the platform under load, again and again: what must be recorded is recorded, once."""
