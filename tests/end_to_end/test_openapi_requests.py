@@ -1,7 +1,8 @@
 """Schemathesis asks every operation of the OpenAPI documents for what they allow, and for more.
 
 No answer may be a fault of the service. Each request is sent twice: as it was made up, and for what
-exists, so that it comes further than to 404. In this thread only: CPython 3.11 fails when two parse.
+exists, so that it comes further than to 404. All in one thread:
+two confuse CPython 3.11's own parser.
 """
 
 from __future__ import annotations
