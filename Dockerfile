@@ -11,6 +11,7 @@ COPY webdav_store webdav_store
 COPY recording_processor recording_processor
 COPY crypto_server crypto_server
 COPY reclab reclab
+COPY faults faults
 RUN pip install --no-cache-dir --constraint constraints.txt .
 
 USER reclab

@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PACKAGES := recording_format service_shell mcp_sim webdav_store recording_processor crypto_server reclab tests
 DEMO := --calls 8 --seconds 6
 
-.PHONY: demo test check format archive-2000 bench fuzz faults clean
+.PHONY: demo test check format archive-2000 bench fuzz faults scenarios clean
 
 # At a terminal the demo stays up until Ctrl-C; in a script it ends and says whether all was well.
 demo: $(STAMP)
@@ -42,6 +42,11 @@ fuzz: $(STAMP)
 # FAULTS="--kills 1000 --calls 40 --seed 7" asks for others.
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+# Plays every scenario of faults under its full load: about six minutes.
+# SCENARIOS="store-down --seed 7" plays that one.
+scenarios: $(STAMP)
+	$(BIN)/reclab faults run $(or $(SCENARIOS),--all)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from mcp_sim.addresses import Addresses
 from mcp_sim.admission.gauges import Gauges
@@ -119,6 +119,8 @@ def _assemble(
     tls: SipTls | None,
 ) -> Front:
     registry = CollectorRegistry()
+    text = "Version of the IVR profiles in force"
+    Gauge("reclab_mcp_profiles_version", text, registry=registry).set_function(lambda: book.version)
     refusals = Refusals(registry, (*CAUSES, *ROOM_CAUSES))
     reception = Reception(
         book=book,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -40,12 +40,13 @@ async def running_lab(
     tls: bool = False,
     hurry: asyncio.Event | None = None,
     faults: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Lab]:
     """Bring the lab in folder `data` up; yield its description; end it in order.
 
     With `hurry` set the end is at once: what is not delivered stays for the next start. A folder
     that was made with `tls` keeps it; one that was made without does not get it. With `faults` the
-    services can be broken on purpose.
+    services can be broken on purpose. `environment` is added to that of the services.
     Raises `SettingsError` for a folder or port that cannot be used, or a service that cannot start.
     """
     folder = LabFolder(data)
@@ -65,7 +66,7 @@ async def running_lab(
             held.enter_context(door)
         say("Preparing certificates, keys and accounts …")
         plan = await asyncio.to_thread(prepare, folder, doors.addresses, options, faults=faults)
-        children = _children(folder, doors, lock)
+        children = _children(folder, doors, lock, environment or {})
         lab = describe(folder, plan, faults=faults)
         try:
             await _start(children, say)
@@ -91,7 +92,9 @@ async def _watched(children: list[Child]) -> AsyncIterator[None]:
         await asyncio.gather(*watches, return_exceptions=True)
 
 
-def _children(folder: LabFolder, doors: Doors, lock: int) -> list[Child]:
+def _children(
+    folder: LabFolder, doors: Doors, lock: int, environment: Mapping[str, str]
+) -> list[Child]:
     """Return the services, the recorder last; each one holds the folder's `lock`."""
 
     def child(name: str, module: str, **listens: socket.socket) -> Child:
@@ -102,8 +105,11 @@ def _children(folder: LabFolder, doors: Doors, lock: int) -> list[Child]:
             log=folder.logs / f"{name}.log",
             inherited=[lock, *(door.fileno() for door in listens.values())],
             environment={
-                f"RECLAB_{name.upper()}__{setting.upper()}": f"fd://{door.fileno()}"
-                for setting, door in listens.items()
+                **environment,
+                **{
+                    f"RECLAB_{name.upper()}__{setting.upper()}": f"fd://{door.fileno()}"
+                    for setting, door in listens.items()
+                },
             },
         )
 
