@@ -113,6 +113,9 @@ class CaptureCalls:
         )
         self._receiver: Receiver[LegPort] = Receiver(clock, self._stage)
         self._calls: dict[str, CapturedCall] = {}
+        # Of calls that are over: the disk has refused what it still has to take.
+        self._unclosed: list[tuple[JournalFile, Outcome]] = []
+        self._unclosed_due_ns = 0
         self._flush_ns = int(options.flush * 1e9)
         self._call_limit = min(options.call_buffer, MAX_PAYLOAD // 2)
         self.buffered = 0
@@ -231,7 +234,10 @@ class CaptureCalls:
         self._disk.submit(partial(call.journal.write_event, closed))
 
     def close_call(self, recording_id: str, ended: Ended | None, outcome: Outcome) -> None:
-        """Close the legs, write all that waits and `ended`; `outcome` is told when it is done."""
+        """Close the legs, write all that waits and `ended`; `outcome` is told when it is done.
+
+        A disk that refuses it is asked again at each flush, until it takes it.
+        """
         call = self._call(recording_id)
         for leg in list(call.legs):
             self.close_leg(recording_id, leg)
@@ -239,7 +245,7 @@ class CaptureCalls:
             self._disk.submit(work)
         if ended is not None:
             self._disk.submit(partial(call.journal.write_event, ended))
-        self._disk.submit(call.journal.close, self._durably(outcome))
+        self._close(call.journal, self._durably(outcome))
         self._forget(call)
 
     def close_all(self) -> None:
@@ -262,6 +268,24 @@ class CaptureCalls:
                     works.append((work, None))
         self._disk.submit_all(works)
         self.buffered = sum(call.waiting for call in self._calls.values())
+        self.buffered += sum(journal.waiting for journal, _ in self._unclosed)
+        self._close_again(now_ns)
+
+    def _close(self, journal: JournalFile, outcome: Outcome) -> None:
+        def closed(error: JournalError | None) -> None:
+            if error is not None and journal.stuck:
+                self._unclosed.append((journal, outcome))
+            else:
+                outcome(error)
+
+        self._disk.submit(journal.close, closed)
+
+    def _close_again(self, now_ns: int) -> None:
+        if self._unclosed and self._unclosed_due_ns <= now_ns:
+            self._unclosed_due_ns = now_ns + self._flush_ns
+            unclosed, self._unclosed = self._unclosed, []
+            for journal, outcome in unclosed:
+                self._close(journal, outcome)
 
     def _durably(self, outcome: Outcome) -> Outcome:
         """Return an outcome that waits for stable storage before `outcome` is told."""

@@ -95,14 +95,13 @@ class JournalFile:
         self._write(JournalWriter.retry)
 
     def close(self) -> None:
-        """Close the file. Raises `JournalError` when something could not be written to the end."""
-        writer, self._writer = self._writer, None
+        """Close the file. Raises `JournalError` while the disk refuses it: it stays open."""
+        writer = self._writer
         if writer is None:
             return
-        try:
-            writer.retry()
-        finally:
-            writer.close()
+        writer.retry()
+        self._writer = None
+        writer.close()
 
     def _write(self, append: Callable[[JournalWriter], None]) -> None:
         if self._writer is None:

@@ -141,6 +141,32 @@ def test_full_disk_is_tried_again_without_new_packets(room: Room) -> None:
     assert count(room.journal("full")) == 1
 
 
+def test_a_call_that_ends_on_a_full_disk_is_closed_when_there_is_room(room: Room) -> None:
+    """What waits in memory at its end is written later, the end too; only then it is over."""
+    room.open_call("full")
+    address = room.open_leg("full")
+    room.settle()
+    with largest_file((room.folder / "full" / "journal").stat().st_size + 5):
+        room.sender.sendto(bytes(189), address)
+        room.calls.drain()
+        room.calls.close_call("full", Ended(9, "bye"), room.outcomes.append)
+        for _ in range(3):
+            room.settle()
+            room.calls.flush_due(time.monotonic_ns() + 10**12)
+            assert room.outcomes == [None]
+            assert room.calls.buffered > 189
+    room.settle()
+    room.calls.flush_due(time.monotonic_ns() + 2 * 10**12)
+    room.settle()
+    room.calls.flush_due(time.monotonic_ns() + 3 * 10**12)
+    room.settle()
+    assert room.outcomes == [None, None]
+    assert room.calls.buffered == 0
+    assert count(room.journal("full")) == 1
+    with room.journal("full") as journal:
+        assert journal.events[-1] == Ended(9, "bye")
+
+
 def test_all_calls_together_are_bounded(tmp_path: Path) -> None:
     """The limit for the whole process holds when each call alone is within its own."""
     room = Room(tmp_path, CaptureOptions(total_buffer=3_000))
