@@ -45,6 +45,7 @@ from service_shell.web import (
     errors_as_json,
     failure,
     metrics_response,
+    require_own_page,
     require_role,
 )
 
@@ -163,6 +164,7 @@ class ControlApi:
 
     async def _stop(self, request: web.Request) -> web.Response:
         account = require_role(request, "operator", "admin")
+        require_own_page(request)
         call = self._calls.get(request.match_info["id"])
         if call is None:
             return _not_running(request)
@@ -171,6 +173,7 @@ class ControlApi:
 
     async def _retry_deliveries(self, request: web.Request) -> web.Response:
         require_role(request, "operator", "admin")
+        require_own_page(request)
         body = await request.read()
         try:
             wanted = msgspec.json.decode(body, type=RetryOrder) if body.strip() else RetryOrder()

@@ -22,6 +22,8 @@ from mcp_sim.wall_clock import WallClock
 from service_shell.faults import FaultSwitch, PlanRun, PlatformFault
 
 _log = structlog.get_logger()
+# As far as one jump may go: beyond, a time could not be written any more.
+_FURTHEST = 1e9
 _MOMENTS = ("crash", "capture-crash", "clock-jump")
 
 Kill = Callable[[int, int], None]
@@ -116,7 +118,7 @@ class PlatformFaults:
                 coming.append(fault.end - elapsed)
             elif fault.end:
                 self._jumped.pop(fault.name, None)
-        self._set_wall(sum(self._jumped.values()))
+        self._set_wall(max(-_FURTHEST, min(_FURTHEST, sum(self._jumped.values()))))
         return min(coming, default=None)
 
     def _happen(self, fault: PlatformFault, captures: Captures) -> None:

@@ -16,7 +16,7 @@ from recording_format.media_file import MediaFile
 from recording_format.metadata import decode_metadata, is_secret_parameter
 from recording_processor.dates import instant_of
 from recording_processor.parties import participations_of
-from recording_processor.recording import FiledMedia, Filing
+from recording_processor.recording import FiledMedia, Filing, places_of
 
 _EXTENSIONS = {
     "audio/wav": "wav",
@@ -25,6 +25,8 @@ _EXTENSIONS = {
     "audio/mp3": "mp3",
     "audio/mpeg": "mp3",
 }
+#: Where `places_of` finds its URLs.
+_PLACES = ("mediaDescriptor.path", "lab.copyPath")
 _OPTIONAL = ("callerPhoneNumber", "dialedPhoneNumber")
 _ONWARD = ("id", "ccid", "region", *_OPTIONAL)
 _NAMED_EXTENSION = re.compile(r".*\.(?P<extension>[a-z0-9]{1,8})", re.IGNORECASE | re.DOTALL)
@@ -60,13 +62,15 @@ def read_onward_post(body: bytes, *, ccid: str) -> Filing:
 def check_own_objects(filing: Filing) -> None:
     """Raise `MetadataError` unless each media file lies under its own name, as platforms store it.
 
-    Media ids are unique, so nobody reaches another's object through a recording of their own.
+    Its copy in a second store too. Media ids are unique, so nobody reaches another's object through
+    a recording of their own.
     """
     for position, media in enumerate(filing.media_files):
-        name = unquote(media.storage_path.rpartition("/")[2])
-        if name not in (media.media_id, f"{media.media_id}.bin"):
-            path = f"mediaFiles[{position}].mediaDescriptor.path"
-            raise MetadataError(path, "does not end in the media file's own id")
+        for path, url in zip(_PLACES, places_of(media.storage_path, media.document), strict=False):
+            name = unquote(url.rpartition("/")[2])
+            if name not in (media.media_id, f"{media.media_id}.bin"):
+                where = f"mediaFiles[{position}].{path}"
+                raise MetadataError(where, "does not end in the media file's own id")
 
 
 def _filing(files: list[MediaFile]) -> Filing:
@@ -108,15 +112,11 @@ def filed_media(media: MediaFile, path: str = "mediaFile") -> FiledMedia:
 
     Raises `MetadataError`.
     """
-    where = f"{path}.mediaDescriptor.path"
-    try:
-        has_user = "@" in urlsplit(media.media_descriptor.path).netloc
-    except ValueError:
-        raise MetadataError(where, "is not a URL") from None
-    if has_user:
-        raise MetadataError(where, "holds a name or a password")
-    started_at = instant_of(media.started)
     document = media.to_wire()
+    places = places_of(media.media_descriptor.path, document)
+    for place, url in zip(_PLACES, places, strict=False):
+        _check_published(url, f"{path}.{place}")
+    started_at = instant_of(media.started)
     return FiledMedia(
         media_id=media.media_id,
         type=media.type,
@@ -134,6 +134,15 @@ def filed_media(media: MediaFile, path: str = "mediaFile") -> FiledMedia:
         participations=tuple(participations_of(media)),
         document=document,
     )
+
+
+def _check_published(url: str, path: str) -> None:
+    try:
+        has_user = "@" in urlsplit(url).netloc
+    except ValueError:
+        raise MetadataError(path, "is not a URL") from None
+    if has_user:
+        raise MetadataError(path, "holds a name or a password")
 
 
 def _extension(media: MediaFile) -> str:

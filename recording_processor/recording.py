@@ -12,6 +12,13 @@ import msgspec
 Document = dict[str, Any]
 
 
+def places_of(storage_path: str, document: Document) -> tuple[str, ...]:
+    """Return where an object lies: in its store, and in a second one where the metadata says so."""
+    lab = document.get("lab")
+    copy = lab.get("copyPath") if isinstance(lab, dict) else None
+    return (storage_path, copy) if isinstance(copy, str) and copy else (storage_path,)
+
+
 class Participation(msgspec.Struct, frozen=True):
     """One party's stay in a call: an agent (`User`) or a customer (`External`)."""
 
@@ -80,9 +87,7 @@ class MediaFile(msgspec.Struct, frozen=True):
     @property
     def places(self) -> tuple[str, ...]:
         """Where its object lies: in its store, and in a second one where the metadata says so."""
-        lab = self.document.get("lab")
-        copy = lab.get("copyPath") if isinstance(lab, dict) else None
-        return (self.storage_path, copy) if isinstance(copy, str) and copy else (self.storage_path,)
+        return places_of(self.storage_path, self.document)
 
 
 class Recording(msgspec.Struct, frozen=True):

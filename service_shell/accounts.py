@@ -123,14 +123,6 @@ class Accounts:
         known = self._remembered.get(self._mark(*credentials, stored), 0.0) > self._clock()
         return account if known else None
 
-    def was_right(self, authorization: str | None) -> bool:
-        """Return whether this header was verified before, however long ago (of the newest)."""
-        credentials = basic_credentials(authorization)
-        if credentials is None:
-            return False
-        _, stored = self._accounts.get(credentials[0], (None, self._stranger))
-        return self._mark(*credentials, stored) in self._remembered
-
     def check(self, name: str, password: str) -> Account | None:
         """Return the account when name and password fit, else None."""
         account, stored = self._accounts.get(name, (None, self._stranger))

@@ -40,6 +40,7 @@ __all__ = [
     "errors_as_json",
     "failure",
     "metrics_response",
+    "require_own_page",
     "require_role",
     "serve",
 ]
@@ -102,35 +103,40 @@ class PasswordChecks:
         self._accounts = accounts
         self._guesses = guesses or Guesses(SignInSettings(failures=0))
         self._places = asyncio.Semaphore(_CHECKS_AT_ONCE)
-        self._checks: dict[str, asyncio.Task[Account | None]] = {}
+        self._checks: dict[tuple[str, str], asyncio.Task[Account | None]] = {}
 
     async def account(self, authorization: str | None, host: str = "") -> Account | None:
         """Return the account of an ``Authorization`` header that came from `host`.
 
-        Raises `TooManyChecks`, or `TooManyGuesses` for a password that was never right before.
+        Raises `TooManyChecks`, or `TooManyGuesses` for a password never right before from there.
         """
-        known = self._accounts.remembered(authorization)
-        if known is not None or authorization is None or basic_credentials(authorization) is None:
-            return known
-        check = self._checks.get(authorization)
+        if authorization is None or basic_credentials(authorization) is None:
+            return None
+        remembered = self._accounts.remembered(authorization)
+        known = self._guesses.knows(host, authorization)
+        if remembered is not None and known:
+            return remembered
+        # A check that another address waits for would say more than it may be told.
+        check = self._checks.get((host, authorization))
         if check is None:
             if len(self._checks) >= _CHECKS_WAITING:
                 raise TooManyChecks
-            if not self._accounts.was_right(authorization):
+            if not known:
                 self._guesses.begin(host)
-            check = asyncio.create_task(self._check(authorization, host), name="password check")
-            self._checks[authorization] = check
+            work = self._check(authorization, host, known=known)
+            check = asyncio.create_task(work, name="password check")
+            self._checks[host, authorization] = check
         # A client that goes away must not take the check from the others that wait for it.
         return await asyncio.shield(check)
 
-    async def _check(self, authorization: str, host: str) -> Account | None:
+    async def _check(self, authorization: str, host: str, *, known: bool) -> Account | None:
         try:
             async with self._places:
                 account = await asyncio.to_thread(self._accounts.check_header, authorization)
         finally:
-            del self._checks[authorization]
-        if account is not None:
-            self._guesses.was_right(host)
+            del self._checks[host, authorization]
+        if account is not None and not known:
+            self._guesses.was_right(host, authorization)
         return account
 
 
@@ -141,6 +147,16 @@ def require_role(request: web.Request, *roles: str) -> Account:
         message = f"{account.name!r} does not have the role {' or '.join(roles)}"
         raise RoleMissing(message)
     return account
+
+
+def require_own_page(request: web.Request) -> None:
+    """Answer a change with 403 when the page of another site asks for it.
+
+    A browser says whose page asks (``Origin``, RFC 6454 §7), and sends a sign-in along with it.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
+        raise RoleMissing("the page of another site may not change anything here")
 
 
 class RoleMissing(Exception):

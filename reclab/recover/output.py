@@ -31,7 +31,7 @@ def show(console: Console, report: Report) -> None:
     for destination in report.destinations:
         console.print(_destination(destination), soft_wrap=True)
     for note in report.notes:
-        console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+        console.print(f"[yellow]Note:[/] {_plain(note)}", soft_wrap=True)
     for recoverable, title in ((True, "Recoverable"), (False, "Unrecoverable")):
         found = [one for one in report.findings if one.recoverable is recoverable]
         if found:
@@ -48,19 +48,26 @@ def show(console: Console, report: Report) -> None:
 def _destination(one: DestinationState) -> str:
     sign = "[green]well[/]" if one.well else "[red]not well[/]"
     said = f"profile {one.profile}: {one.said}"
-    return f"  the {one.kind} {escape(one.url)} is {sign} ({escape(said)})"
+    return f"  the {one.kind} {_plain(one.url)} is {sign} ({_plain(said)})"
 
 
 def _lines(one: Finding) -> Iterator[str]:
     colour, word = _COLOURS[one.outcome], _WORDS[one.outcome]
-    name = escape(one.recording or one.media)
+    name = _plain(one.recording or one.media)
     yield f"  [bold]{name}[/]  {one.cause}: {_SENTENCES[one.cause]}  [{colour}]{word}[/]"
-    yield f"    media  {escape(one.media)}"
+    yield f"    media  {_plain(one.media)}"
     place = f"{one.place}, {one.state}" if one.state else one.place
-    yield f"    in     {place}: {escape(one.where)}"
-    yield f"    why    {escape(one.reason)}"
+    yield f"    in     {place}: {_plain(one.where)}"
+    yield f"    why    {_plain(one.reason)}"
     if one.repair:
-        yield f"    done   {escape(one.repair)}"
+        yield f"    done   {_plain(one.repair)}"
+
+
+def _plain(text: str) -> str:
+    """Return text of others for a console: neither markup nor what moves a terminal's cursor."""
+    return escape(
+        "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    )
 
 
 def _looked_at(report: Report) -> str:

@@ -91,11 +91,23 @@ class StoreView:
             try:
                 async for piece in answer.content.iter_chunked(_PIECE):
                     for one in parser.feed(piece):
-                        yield one
+                        yield self._inside(one, collection)
                 for one in parser.feed(b"", last=True):
-                    yield one
+                    yield self._inside(one, collection)
             except ListingError as error:
                 raise LabError(f"the store at {answer.url} could not be listed: {error}") from None
+
+    def _inside(self, one: Listed, collection: str) -> Listed:
+        """Return `one` where it is the collection or in it. Raises `ListingError`.
+
+        What is asked for next is made of its path, and takes the operator's password along.
+        """
+        path = one.path.rstrip("/")
+        if path != collection and not path.startswith(f"{collection}/"):
+            raise ListingError("it lists what is not in it")
+        if not {".", ".."}.isdisjoint(path.split("/")):
+            raise ListingError("it lists what is not in it")
+        return one
 
     @asynccontextmanager
     async def _ask(

@@ -1,6 +1,7 @@
 """Posts that the catalogue refused because it has something else under their ids, for a person.
 
-The same conflict again is counted, not listed twice; at most `LIMIT` are kept, the newest.
+The same conflict again is counted, not listed twice. At most `LIMIT` are kept; above that the
+oldest goes of the tenant that has the most.
 """
 
 from __future__ import annotations
@@ -130,14 +131,25 @@ class Conflicts:
         connection.execute(insert(conflicts).values({**found, **new}))
 
     def _drop_oldest(self, connection: Connection) -> None:
-        beyond = (
-            select(_columns.number)
-            .where(self._own(None))
-            .order_by(_columns.last_at.desc(), _columns.number.desc())
-            .limit(-1)
-            .offset(self._limit)
-        )
-        connection.execute(delete(conflicts).where(_columns.number.in_(beyond)))
+        """Drop what is above the limit: of the tenant that has the most, so that it fills its own
+        share only.
+        """
+        above = (connection.scalar(self._counted()) or 0) - self._limit
+        for _ in range(above):
+            most = (
+                select(_columns.tenant)
+                .where(self._own(None))
+                .group_by(_columns.tenant)
+                .order_by(func.count().desc(), func.min(_columns.last_at))
+                .limit(1)
+            )
+            oldest = (
+                select(_columns.number)
+                .where(self._own(None), _columns.tenant == most.scalar_subquery())
+                .order_by(_columns.last_at, _columns.number)
+                .limit(1)
+            )
+            connection.execute(delete(conflicts).where(_columns.number == oldest.scalar_subquery()))
 
 
 def _differences(

@@ -22,7 +22,7 @@ from service_shell.faults.fault import Fault
 from service_shell.faults.plan import FaultPlan, FaultPlanError, decode_fault, decode_plan
 from service_shell.faults.run import FaultCount, Strike
 from service_shell.faults.switch import FaultSwitch
-from service_shell.web import RoleMissing, require_role
+from service_shell.web import require_own_page, require_role
 
 _LONGEST_BODY = 256 * 1024
 _BODY_SECONDS = 30.0
@@ -116,14 +116,9 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _changer(request: web.Request) -> str:
-    """Return whose change it is. Raises `RoleMissing`, for another site's page too.
-
-    A browser says whose page asks (``Origin``, RFC 6454 §7), and sends a sign-in along with it.
-    """
+    """Return whose change it is. Raises `RoleMissing`, for another site's page too."""
     account = require_role(request, "faults")
-    origin = request.headers.get("Origin")
-    if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
-        raise RoleMissing("the page of another site may not change anything here")
+    require_own_page(request)
     return account.name
 
 

@@ -185,6 +185,25 @@ async def test_the_list_is_bounded(tmp_path: Path) -> None:
         assert [each.posted[0] for each in kept] == ["4", "3", "2"]
 
 
+async def test_a_tenant_crowds_out_its_own_only(tmp_path: Path) -> None:
+    """Whoever fills the list loses the oldest of those: another tenant's conflict stays in it."""
+    async with open_catalogue(tmp_path / "c.sqlite3") as catalogue:
+        for name in ("North", "South"):
+            await catalogue.file(read_post(post(media_file(name, tenant=name))))
+        ticks = itertools.count(1)
+        few = Conflicts(catalogue.database, 1, lambda: next(ticks), limit=3)
+        await few.note(read_post(post(rival("South", tenant="South"))))
+        for number in range(5):
+            await few.note(read_post(post(rival("North", tenant="North", digest=f"{number}" * 64))))
+        assert few.count == 3
+        assert [each.tenant for each in await few.newest(None, limit=10)] == [
+            "North",
+            "North",
+            "South",
+        ]
+        assert [each.posted[0] for each in await few.newest(("North",), limit=10)] == ["4", "3"]
+
+
 async def test_conflicts_survive_a_restart(tmp_path: Path) -> None:
     """They are in the catalogue, and counted again when it is opened."""
     for times in (0, 1):

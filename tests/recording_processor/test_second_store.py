@@ -12,9 +12,9 @@ from recording_processor.settings import ProcessorSettings
 from recording_processor.storages import Storage
 from service_shell.accounts import basic_header
 from tests.recording_processor.archived import file_all, made, zip_of
-from tests.recording_processor.asking import file, get
+from tests.recording_processor.asking import POST, file, get
 from tests.recording_processor.conftest import Client, sign_in
-from tests.recording_processor.samples import media_file
+from tests.recording_processor.samples import media_file, post
 from tests.recording_processor.upstreams import Upstream, open_upstream, refuse, serve
 
 DATA = os.urandom(100_000)
@@ -115,3 +115,13 @@ async def test_without_either_the_first_store_is_blamed(
     archive = await zip_of(client)
     text = b"".join(archive.read(name) for name in archive.namelist())
     assert b"the store does not hold the media file" in text
+
+
+async def test_a_password_in_the_url_of_a_copy_is_refused(client: Client, store: Upstream) -> None:
+    """It would be answered to every reader, and go onward."""
+    media = media_file("CALL1", store=f"{store.url}/recordings")
+    media["lab"]["copyPath"] = f"http://copies:secret@127.0.0.1/copies/{media['mediaId']}.bin"
+    async with client.post(POST, data=post(media), headers=sign_in("mcp")) as answer:
+        told = await answer.json()
+    assert answer.status == 400
+    assert told["statusMessage"] == "mediaFiles[0].lab.copyPath holds a name or a password"

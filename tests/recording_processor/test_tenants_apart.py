@@ -289,3 +289,21 @@ async def test_a_limited_platform_names_its_own_objects_only(two: Two, odd: str)
     media["mediaDescriptor"]["path"] = path
     async with two.client.post(POST, data=post(media), headers=sign_in("north")) as got:
         assert got.status in (400, 409)
+
+
+@pytest.mark.parametrize("odd", ["{0}", "{0}?{1}", "x%2f..%2F{0}/"])
+async def test_a_limited_platform_names_its_own_copies_only(two: Two, odd: str) -> None:
+    """Neither is its copy in a second store, from where it is played when the first lacks it."""
+    found = await get(two.client, "/api/v2/recordings/South")
+    path = found["recording"]["mediaFiles"][0]["mediaDescriptor"]["path"]
+    folder, _, theirs = path.rpartition("/")
+    media = media_file("mine", tenant="North")
+    media["lab"]["copyPath"] = f"{folder}/{odd.format(theirs, media['mediaId'])}"
+    async with two.client.post(POST, data=post(media), headers=sign_in("north")) as got:
+        told = await got.json()
+    assert got.status == 400
+    sentence = "mediaFiles[0].lab.copyPath does not end in the media file's own id"
+    assert told["statusMessage"] == sentence
+    media["lab"]["copyPath"] = f"{folder}/{media['mediaId']}.bin"
+    async with two.client.post(POST, data=post(media), headers=sign_in("north")) as got:
+        assert got.status == 200

@@ -75,6 +75,38 @@ async def test_who_was_right_is_never_held_up(checks: PasswordChecks, clock: Clo
         clock.now += 3600.0
 
 
+async def test_what_was_right_elsewhere_is_held_up(checks: PasswordChecks, clock: Clock) -> None:
+    """Else a guesser would be told at any pace when a guess is the password that somebody uses."""
+    assert await checks.account(header("right"), "192.0.2.2") is not None
+    await fail(checks, 5)
+    with pytest.raises(TooManyGuesses):
+        await checks.account(header("right"), "192.0.2.1")
+    assert await checks.account(header("right"), "192.0.2.2") is not None
+    clock.now += 10.0
+    assert await checks.account(header("right"), "192.0.2.1") is not None
+
+
+async def test_a_check_of_another_address_is_not_joined(checks: PasswordChecks) -> None:
+    """A guess does not ride on somebody's sign-in at the same moment."""
+    await fail(checks, 5)
+    hosts = ("192.0.2.2", "192.0.2.1")
+    tried = [checks.account(header("right"), host) for host in hosts]
+    theirs, guess = await asyncio.gather(*tried, return_exceptions=True)
+    assert getattr(theirs, "name", "") == "anna"
+    assert isinstance(guess, TooManyGuesses)
+
+
+async def test_right_again_gives_nothing_back(checks: PasswordChecks, clock: Clock) -> None:
+    """Somebody who signs in for hours is no source of tries for a guesser of the same address."""
+    for _ in range(3):
+        assert await checks.account(header("right"), "192.0.2.1") is not None
+        clock.now += 100.0
+    await fail(checks, 5)
+    assert await checks.account(header("right"), "192.0.2.1") is not None
+    with pytest.raises(TooManyGuesses):
+        await checks.account(header("wrong"), "192.0.2.1")
+
+
 async def test_right_passwords_cost_no_tries(checks: PasswordChecks, clock: Clock) -> None:
     """A new right password takes none of the failures that are free."""
     await fail(checks, 4)

@@ -154,8 +154,8 @@ class CaptureCalls:
 
     def stock_ports(self) -> None:
         """Have ports wait for the next legs, so that nobody else's packets are on them."""
-        # Of a range, which other processes may share, only a part.
-        most = _PORTS_AHEAD if self._ports.capacity is None else self._ports.capacity // 8
+        # Only a part of a range, which other processes may share, and of the descriptors.
+        most = min(self._ports.capacity or self._capacity, self._capacity) // 8
         self._ports.stock(min(_PORTS_AHEAD, most, self._capacity - self.legs))
 
     def open_call(

@@ -199,6 +199,22 @@ async def test_retry_of_deliveries(control: Client, body: bytes, status: int) ->
     assert told == nothing if status == 200 else told["statusCode"] == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/deliveries/retry"), ("DELETE", "/calls/nobody")]
+)
+async def test_pages_of_other_sites(control: Client, method: str, path: str) -> None:
+    """A page elsewhere changes nothing through a browser that is signed in here."""
+    for origin in ("https://elsewhere.example", "null"):
+        headers = {**as_("operator"), "Origin": origin}
+        async with control.request(method, path, headers=headers) as answer:
+            assert answer.status == 403
+            told = await answer.json()
+        assert told["statusMessage"] == "the page of another site may not change anything here"
+    own = {**as_("operator"), "Origin": f"http://{control.host}:{control.port}"}
+    async with control.request(method, path, headers=own) as answer:
+        assert answer.status in (200, 404)
+
+
 async def test_sign_in(control: Client) -> None:
     """Without a name and with a wrong password: 401 and a challenge."""
     for headers in ({}, {"Authorization": basic_header("operator", "wrong")}):

@@ -147,3 +147,14 @@ async def test_capture_processes_are_told_of_every_change(cleared: bool) -> None
         assert [fault.kind for fault in last.plan.faults if isinstance(fault, PlatformFault)] == [
             "disk-full"
         ]
+
+
+def test_jumps_together_stay_in_time() -> None:
+    """Many jumps are no further than one may be: times can still be written."""
+    for ahead in (-1e9, 1e9):
+        scene = Scene()
+        jumps = [PlatformFault(kind="clock-jump", seconds_ahead=ahead) for _ in range(200)]
+        scene.put(*jumps)
+        scene.due()
+        assert scene.wall.ahead == ahead
+        assert 1980 < scene.wall.moment().year < 2100
