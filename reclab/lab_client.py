@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from reclab.https import not_reached, trusting
+from reclab.https import trusting, unanswered
 from reclab.lab import Lab
 from service_shell.accounts import basic_header
 
@@ -81,11 +81,8 @@ class LabClient:
                 if answer.status != 200:
                     raise LabError(f"{url} answered {answer.status}")
                 yield answer
-        except aiohttp.ClientConnectorError as error:
-            raise LabError(not_reached(error, url)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise LabError(f"{url} could not be read: {reason}") from None
+            raise LabError(unanswered(error, url, done="read")) from None
 
 
 class _NotFound(LabError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -74,7 +74,7 @@ def new_authority(
         encipher_only=False, decipher_only=False,
     )  # fmt: skip
     builder = (
-        _builder(name, name, key.public_key(), now, days)
+        certificate_builder(name, name, key.public_key(), now, days)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)
     )
@@ -96,7 +96,7 @@ def issue(
     days: int = CERTIFICATE_DAYS,
 ) -> x509.Certificate:
     """Return a recording certificate for `key`, signed by `authority`."""
-    builder = _builder(subject, authority.certificate.subject, key, now, days)
+    builder = certificate_builder(subject, authority.certificate.subject, key, now, days)
     return builder.sign(authority.key, SHA256())
 
 
@@ -104,7 +104,9 @@ def self_signed(
     subject: x509.Name, key: rsa.RSAPrivateKey, now: datetime, *, days: int = CERTIFICATE_DAYS
 ) -> Pair:
     """Return a recording certificate that is its own issuer."""
-    return Pair(_builder(subject, subject, key.public_key(), now, days).sign(key, SHA256()), key)
+    return Pair(
+        certificate_builder(subject, subject, key.public_key(), now, days).sign(key, SHA256()), key
+    )
 
 
 def signing_request(subject: x509.Name, key: rsa.RSAPrivateKey) -> str:
@@ -137,9 +139,14 @@ def lab_name(common_name: str) -> x509.Name:
     )
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPublicKey, now: datetime, days: int
+def certificate_builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    now: datetime,
+    days: int,
 ) -> x509.CertificateBuilder:
+    """Begin a certificate for `key`, valid from an hour ago for `days`, with a random serial."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

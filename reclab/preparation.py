@@ -117,8 +117,13 @@ def load_plan(folder: LabFolder) -> LabPlan | None:
         return msgspec.json.decode(folder.plan.read_bytes(), type=LabPlan)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError):
-        raise SettingsError(f"{folder.plan} cannot be read: remove the folder, or repair") from None
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise SettingsError(f"{folder.plan} cannot be read: {reason}") from None
+    except msgspec.MsgspecError:
+        raise SettingsError(
+            f"{folder.plan} is damaged: bring back a copy of it, or remove the folder"
+        ) from None
 
 
 def prepare(

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from reclab.https import not_reached, trusting
+from reclab.https import trusting, unanswered
 from reclab.lab import Lab, User
 from reclab.lab_client import LabError
 from service_shell.accounts import basic_header
@@ -203,11 +203,8 @@ class Rewrapping:
                 method, url, params=params, data=data, headers=headers, allow_redirects=False
             ) as answer:
                 return answer.status, await answer.read()
-        except aiohttp.ClientConnectorError as error:
-            raise LabError(not_reached(error, url)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise LabError(f"{url} could not be asked: {reason}") from None
+            raise LabError(unanswered(error, url)) from None
 
 
 @asynccontextmanager

@@ -7,8 +7,7 @@ The CA is made once; each start issues the certificates anew, for the addresses 
 from __future__ import annotations
 
 import ipaddress
-import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from reclab.files import write_private
-from reclab.pki import lab_name
+from reclab.pki import certificate_builder, lab_name
 from service_shell.listening import split_address
 from service_shell.settings import SettingsError
 
@@ -89,7 +88,8 @@ class ServiceCertificates:
         name = lab_name("Recording Lab Services CA")
         usage = _usage(signs_certificates=True)
         certificate = (
-            _builder(name, name, key.public_key(), now, _CA_DAYS)
+            certificate_builder(name, name, key.public_key(), now, _CA_DAYS)
+            .add_extension(_key_id(key), critical=False)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .sign(key, SHA256())
@@ -106,8 +106,10 @@ def _service_certificate(
     now: datetime,
 ) -> x509.Certificate:
     public = issuer.key.public_key()
+    subject, signer = lab_name(common_name), issuer.certificate.subject
     return (
-        _builder(lab_name(common_name), issuer.certificate.subject, key.public_key(), now, _DAYS)
+        certificate_builder(subject, signer, key.public_key(), now, _DAYS)
+        .add_extension(_key_id(key), critical=False)
         .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
@@ -136,23 +138,8 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )  # fmt: skip
 
 
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    now: datetime,
-    days: int,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(secrets.randbits(63) | 1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
+def _key_id(key: ec.EllipticCurvePrivateKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

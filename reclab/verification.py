@@ -22,7 +22,7 @@ from mcp_sim.load.comparison import compare_metadata, expect, long_enough
 from mcp_sim.load.decode import MediaError, decode_media
 from mcp_sim.load.finding import Finding, LegFinding, Tolerances
 from mcp_sim.load.report import CallReport
-from reclab.https import not_reached, trusting
+from reclab.https import trusting, unanswered
 from reclab.key_ring import KeyRing
 from reclab.lab import Lab
 from reclab.lab_client import JsonDict, LabClient, LabError, lab_client
@@ -194,11 +194,8 @@ class Verifier:
                 if answer.status != 200:
                     raise LabError(f"{url} answered {answer.status}")
                 return await _join(answer.content.iter_chunked(1 << 20), url)
-        except aiohttp.ClientConnectorError as error:
-            raise LabError(not_reached(error, url)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise LabError(f"{url} could not be read: {reason}") from None
+            raise LabError(unanswered(error, url, done="read")) from None
 
 
 def open_media(media: MediaFile, stored: bytes, keys: KeyRing) -> bytes:

@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -73,13 +73,14 @@ def verify(
         float, typer.Option(min=0, help="Seconds to wait for the report's calls to be stored.")
     ] = 30.0,
     offset_ms: Annotated[
-        float, typer.Option(min=0, help="Most that the legs may be apart.")
+        float, typer.Option(min=0, help="Most milliseconds that the legs may be apart.")
     ] = Tolerances().offset_ms,
     missing_ms: Annotated[
-        float, typer.Option(min=0, help="Most that may be missing of a leg.")
+        float, typer.Option(min=0, help="Most milliseconds that may be missing of a leg.")
     ] = Tolerances().missing_ms,
     duration_ms: Annotated[
-        float, typer.Option(min=0, help="Most that the file's length may differ from the metadata.")
+        float,
+        typer.Option(min=0, help="Most milliseconds that length and metadata differ."),
     ] = Tolerances().duration_ms,
 ) -> None:
     """Prove recordings: fetched from the store, checked, decrypted, and listened to.
@@ -128,9 +129,15 @@ async def _verify(
 ) -> list[Verdict]:
     async with Verifier(load_lab(data), options) as verifier:
         try:
-            return await verify_recordings(
-                verifier, ids=ids, everything=everything, calls=calls, wait=wait
-            )
+            with Console(stderr=True, highlight=False).status("Looking …") as status:
+                return await verify_recordings(
+                    verifier,
+                    ids=ids,
+                    everything=everything,
+                    calls=calls,
+                    wait=wait,
+                    say=status.update,
+                )
         except LabError as error:
             raise SettingsError(str(error)) from None
 
@@ -142,19 +149,22 @@ async def verify_recordings(
     everything: bool = False,
     calls: dict[str, CallReport] | None = None,
     wait: float = 30.0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Verdict]:
     """Verify the named recordings, or all of them, and that each of `calls` is stored.
 
-    Raises `UnknownRecording` for an id that the processor does not know, and other `LabError`s
-    where the processor cannot be asked.
+    `wait`: the seconds in which they may still come; `say` hears how far it is. Raises
+    `UnknownRecording` for an id that the processor does not know, and other `LabError`s where the
+    processor cannot be asked.
     """
     calls = calls or {}
     if ids:
         wanted = [await verifier.client.recording(one) for one in dict.fromkeys(ids)]
         calls = {one: calls[one] for one in ids if one in calls}
     else:
-        found = await _wait_for_calls(verifier, calls, wait)
+        found = await _wait_for_calls(verifier, calls, wait, say)
         wanted = [one async for one in verifier.client.recordings()] if everything else found
+    say(f"Listening to {len(wanted)} recordings …")
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(verifier.verify(one, calls.get(one["id"]))) for one in wanted]
     verdicts = [task.result() for task in tasks]
@@ -163,7 +173,7 @@ async def verify_recordings(
 
 
 async def _wait_for_calls(
-    verifier: Verifier, calls: dict[str, CallReport], wait: float
+    verifier: Verifier, calls: dict[str, CallReport], wait: float, say: Callable[[str], None]
 ) -> list[JsonDict]:
     """Return the calls' recordings, once all are there or the wait is over."""
     give_up = time.monotonic() + wait
@@ -174,6 +184,7 @@ async def _wait_for_calls(
                 found[identity] = await verifier.client.recording(identity)
         if len(found) == len(calls) or time.monotonic() >= give_up:
             return list(found.values())
+        say(f"Waiting for {len(calls) - len(found)} of {len(calls)} calls to be stored …")
         await asyncio.sleep(0.5)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import typer
 
-from reclab.https import not_reached, trusting
+from reclab.https import trusting, unanswered
 from reclab.lab import Lab, User, load_lab
 from service_shell.accounts import basic_header
 from service_shell.settings import SettingsError
@@ -101,11 +101,8 @@ class Server:
                 answer = await response.json(content_type=None)
                 if response.status >= 300:
                     raise Refused(_sentence(answer, url, response.status), response.status)
-        except aiohttp.ClientConnectorError as error:
-            raise SettingsError(not_reached(error)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise SettingsError(f"{url} could not be asked: {reason}") from None
+            raise SettingsError(unanswered(error, url)) from None
         except ValueError:
             raise SettingsError(f"{url} does not answer as a crypto server does") from None
         if not isinstance(answer, dict):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from reclab.faults.lab_faults import LabFaults, State, lab_faults
-from reclab.faults.showing import JsonOption, tell
-from reclab.lab import DEFAULT_FOLDER, DataOption, load_lab
-from reclab.lab_client import LabError
+from reclab.faults.lab_faults import LabFaults, State
+from reclab.faults.showing import JsonOption, ask, tell
+from reclab.lab import DEFAULT_FOLDER, DataOption
 from service_shell.faults.fault import KINDS, Fault
 from service_shell.faults.plan import FaultPlanError, read_plan
 from service_shell.settings import SettingsError
+
+_HTTP_KINDS, _PLATFORM_KINDS = (", ".join(KINDS[service]) for service in ("store", "mcp"))
+_KINDS_HELP = f"mcp: {_PLATFORM_KINDS}; the others: {_HTTP_KINDS}."
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
 def set_(
@@ -32,16 +35,19 @@ def set_(
         raise SettingsError(str(error)) from None
     others = [fault.name for fault in plan.named if fault.target not in KINDS]
     if others:
-        sys.stderr.write(f"reclab: no service causes these, left out: {', '.join(others)}\n")
-    tell(_run(data, lambda faults: faults.put(plan)), as_json=as_json)
+        sys.stderr.write(
+            f"reclab: no service causes these, left out: {', '.join(others)} "
+            "(`reclab faults certificates` and `reclab load --impair` do)\n"
+        )
+    tell(ask(data, lambda faults: faults.put(plan)), as_json=as_json)
 
 
 def add(
     service: Annotated[str, typer.Argument(help="store, processor, crypto or mcp.")],
-    kind: Annotated[str, typer.Argument(help="What is broken: status, latency, down, …")],
+    kind: Annotated[str, typer.Argument(help=_KINDS_HELP)],
     fields: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FIELD=VALUE", help="For example: status=500 probability=0.2"),
+        typer.Argument(metavar="FIELD=VALUE", help="Times in seconds, sizes in bytes."),
     ] = None,
     as_json: JsonOption = False,
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
@@ -57,7 +63,7 @@ def add(
     async def change(faults: LabFaults) -> Mapping[str, State]:
         return {service: await faults.add(fault)}
 
-    tell(_run(data, change), as_json=as_json)
+    tell(ask(data, change), as_json=as_json)
 
 
 def clear(
@@ -65,22 +71,7 @@ def clear(
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
 ) -> None:
     """End all faults of all services; what stalls or crawls goes on at once."""
-    tell(_run(data, lambda faults: faults.clear()), as_json=as_json)
-
-
-def _run(
-    data: Path, change: Callable[[LabFaults], Awaitable[Mapping[str, State]]]
-) -> Mapping[str, State]:
-    lab = load_lab(data)
-
-    async def run() -> Mapping[str, State]:
-        async with lab_faults(lab) as faults:
-            return await change(faults)
-
-    try:
-        return asyncio.run(run())
-    except LabError as error:
-        raise SettingsError(str(error)) from None
+    tell(ask(data, lambda faults: faults.clear()), as_json=as_json)
 
 
 def _fault(service: str, kind: str, fields: list[str]) -> Fault:
@@ -98,6 +89,17 @@ def _fault(service: str, kind: str, fields: list[str]) -> Fault:
     try:
         fault: Fault = msgspec.convert(said, Fault, strict=False)
     except msgspec.ValidationError as error:
-        sentence = str(error)
-        raise SettingsError(f"the fault: {sentence[:1].lower()}{sentence[1:]}") from None
+        raise SettingsError(_plainly(str(error), service)) from None
     return fault
+
+
+def _plainly(said: str, service: str) -> str:
+    """Turn msgspec's message into a sentence that names the field as a person typed it."""
+    what, _, where = said.partition(" - at `$.")
+    if unknown := _UNKNOWN.fullmatch(what):
+        return f"a fault of {service} has no field {unknown[1]!r}: docs/faults.md has them all"
+    field = where.rstrip("`")
+    if field == "match":
+        return '`match` is a method or *, a space, and a path, as in match="PUT /*"'
+    sentence = f"{what[:1].lower()}{what[1:]}"
+    return f"`{field}`: {sentence}" if field else f"the fault: {sentence}"

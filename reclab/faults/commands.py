@@ -13,6 +13,7 @@ faults = typer.Typer(
     name="faults",
     add_completion=False,
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     help="Break a running lab on purpose, and heal it (`reclab up --faults`).",
 )
 for name, command in (

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from reclab.https import trusting
+from reclab.https import trusting, unanswered
 from reclab.lab import FAULTS_ROLE, Lab
 from reclab.lab_client import LabError
 from service_shell.accounts import basic_header
@@ -80,9 +80,10 @@ class LabFaults:
         try:
             async with self._http.request(method, url, data=body) as answer:
                 said: State = await answer.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            raise LabError(f"{url} could not be asked: {reason}") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise LabError(unanswered(error, url)) from None
+        except ValueError:
+            raise LabError(f"{url} does not answer as a service of the lab does") from None
         if answer.status == 404:
             raise LabError(f"{url} is not there: faults are not enabled in that service")
         if answer.status != 200:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 
-from reclab.faults.lab_faults import State, lab_faults
+from reclab.faults.lab_faults import LabFaults, State, lab_faults
 from reclab.lab import DEFAULT_FOLDER, DataOption, load_lab
 from reclab.lab_client import LabError
 from service_shell.settings import SettingsError
@@ -27,17 +28,24 @@ def show(
     data: DataOption = DEFAULT_FOLDER,  # type: ignore[assignment]  # typer converts it
 ) -> None:
     """Show the faults in force, how often each one struck, and the last strikes."""
+    tell(ask(data, lambda faults: faults.show()), as_json=as_json)
+
+
+def ask(
+    data: Path, question: Callable[[LabFaults], Awaitable[Mapping[str, State]]]
+) -> Mapping[str, State]:
+    """Return what the services of the lab in folder `data` answer. Raises `SettingsError`."""
     lab = load_lab(data)
 
-    async def ask() -> dict[str, State]:
+    async def run() -> Mapping[str, State]:
         async with lab_faults(lab) as faults:
-            return await faults.show()
+            return await question(faults)
 
     try:
-        states = asyncio.run(ask())
+        with Console(stderr=True).status("Asking the services …"):
+            return asyncio.run(run())
     except LabError as error:
         raise SettingsError(str(error)) from None
-    tell(states, as_json=as_json)
 
 
 def tell(states: Mapping[str, State], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from reclab.cert.server import Address, JsonDict, Refused, server
-from reclab.https import not_reached, trusting
+from reclab.https import trusting, unanswered
 from reclab.keystore.place import Changed, Counts, ForeignFile, Row
 from service_shell.accounts import basic_header
 from service_shell.settings import SettingsError
@@ -83,11 +83,8 @@ class ServerPlace:
                 if response.status != 200:
                     raise Refused(_sentence(data, url, response.status), response.status)
                 return data
-        except aiohttp.ClientConnectorError as error:
-            raise SettingsError(not_reached(error)) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise SettingsError(f"{url} could not be asked: {reason}") from None
+            raise SettingsError(unanswered(error, url)) from None
 
 
 def _counts(answer: JsonDict) -> Counts:

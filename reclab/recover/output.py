@@ -17,6 +17,9 @@ _PLATFORM = {
     "stopped": "The platform is stopped: its spool is worked on from here.",
     "none": "There is no spool.",
 }
+_ALL_STOPPED = (
+    "Is the whole lab stopped? `reclab up` starts it and delivers what waits; then run this again."
+)
 _COLOURS = {Outcome.REPAIRED: "green", Outcome.WOULD_REPAIR: "yellow", Outcome.REMAINS: "red"}
 _WORDS = {
     Outcome.REPAIRED: "repaired",
@@ -43,6 +46,9 @@ def show(console: Console, report: Report) -> None:
             console.print(f"  … and {len(found) - _SHOWN} more: --json tells them all")
     console.print(f"\n{_looked_at(report)}", soft_wrap=True)
     console.print(_sum(report), soft_wrap=True)
+    nobody = not report.complete and not any(one.answers for one in report.destinations)
+    if report.platform == "stopped" and nobody:
+        console.print(_ALL_STOPPED, soft_wrap=True)
 
 
 def _destination(one: DestinationState) -> str:
@@ -60,7 +66,7 @@ def _lines(one: Finding) -> Iterator[str]:
     yield f"    in     {place}: {_plain(one.where)}"
     yield f"    why    {_plain(one.reason)}"
     if one.repair:
-        yield f"    done   {_plain(one.repair)}"
+        yield f"    repair {_plain(one.repair)}"
 
 
 def _plain(text: str) -> str:
@@ -71,13 +77,16 @@ def _plain(text: str) -> str:
 
 
 def _looked_at(report: Report) -> str:
+    """Name what was looked at; what was not is in the notes."""
     counts = report.counts
     spool = ", ".join(f"{number} {state}" for state, number in counts.spool.items()) or "nothing"
-    said = f"Looked at: spool ({spool}), {counts.objects} objects in the store"
-    said += f", {counts.media_files} media files in the catalogue"
-    if counts.elsewhere:
-        said += f", {counts.elsewhere} of them in other stores, which were not compared"
-    return f"{said}."
+    parts = [f"spool ({spool})"]
+    if counts.objects is not None:
+        parts.append(f"store ({counts.objects} objects)")
+    if counts.media_files is not None:
+        apart = f", {counts.elsewhere} in other stores, not compared" if counts.elsewhere else ""
+        parts.append(f"catalogue ({counts.media_files} media files{apart})")
+    return f"Looked at: {', '.join(parts)}."
 
 
 def _sum(report: Report) -> str:

@@ -90,11 +90,14 @@ class DestinationState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class Counts(msgspec.Struct, rename="camel"):
-    """How much was looked at. `elsewhere`: media files of the catalogue in other stores."""
+    """How much was looked at; None: it could not be counted.
+
+    `elsewhere`: media files of the catalogue in other stores.
+    """
 
     spool: dict[str, int] = {}
-    objects: int = 0
-    media_files: int = 0
+    objects: int | None = None
+    media_files: int | None = None
     elsewhere: int = 0
 
 

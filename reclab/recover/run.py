@@ -132,8 +132,8 @@ class Recovery:
         listed = await self._list_store()
         known = await self._read_catalogue(keys)
         counts = self._report.counts
-        counts.objects = self._inventory.count("object")
-        counts.media_files = self._inventory.count("media")
+        counts.objects = self._inventory.count("object") if listed else None
+        counts.media_files = self._inventory.count("media") if known else None
         counts.elsewhere = self._inventory.elsewhere()
         if not listed or not known:
             return

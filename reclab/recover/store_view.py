@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
+from reclab.https import unanswered
 from reclab.lab import Lab
 from reclab.lab_client import LabError
 from reclab.recover.listing import Listed, ListingError, ListingParser, path_of
@@ -124,8 +125,5 @@ class StoreView:
                 timeout=_PATIENCE,
             ) as answer:
                 yield answer
-        except aiohttp.ClientConnectorError as error:
-            raise LabError(f"the store does not answer at {error.host}:{error.port}") from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise LabError(f"{url} could not be read: {reason}") from None
+            raise LabError(unanswered(error, url, done="read")) from None

@@ -36,7 +36,8 @@ def open_for_reading(file: Path) -> sqlite3.Connection:
     Raises `SettingsError` when it is none, `Damaged` when it is one that cannot be read.
     """
     if not file.is_file():
-        raise SettingsError(f"{file}: there is no such file")
+        what = "is a folder, not a catalogue's file" if file.is_dir() else "there is no such file"
+        raise SettingsError(f"{file}: {what}")
     connection: sqlite3.Connection | None = None
     try:
         uri = f"file:{quote(str(file.absolute()))}?mode=ro"

@@ -233,7 +233,10 @@ async def test_calls_that_are_not_stored_are_named(lab: FakeLab) -> None:
     lab.add(CALL)
     calls = {one: call_report(one) for one in (CALL, uuid_of(6))}
     async with Verifier(lab.lab) as verifier:
-        stored, lost = await verify_recordings(verifier, calls=calls, wait=0)
+        said: list[str] = []
+        stored, lost = await verify_recordings(verifier, calls=calls, wait=0.01, say=said.append)
+    assert said[0] == "Waiting for 1 of 2 calls to be stored …"
+    assert said[-1] == "Listening to 1 recordings …"
     assert stored.verified
     assert (lost.id, lost.verified) == (uuid_of(6), False)
     assert lost.problems == ("the call was sent, and no recording of it is stored",)

@@ -70,7 +70,8 @@ class Exchange:
             message = f"{self.name} at {url} did not answer in time"
             raise DestinationError(message, unconfirmed=changes) from None
         except (aiohttp.ClientError, ConnectionError) as error:
-            message = f"the connection to {self.name} at {url} was lost ({type(error).__name__})"
+            reason = _reason(error) if isinstance(error, OSError) else type(error).__name__
+            message = f"the connection to {self.name} at {url} was lost ({reason})"
             raise DestinationError(message, unconfirmed=changes) from None
 
 

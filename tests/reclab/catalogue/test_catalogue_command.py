@@ -153,6 +153,7 @@ def test_the_lab_s_catalogue_is_found(tmp_path: Path) -> None:
     shown = done("check", "--data", tmp_path / "lab")
     assert "is sound: 1 recording with 2 media files." in shown.output
     assert "there is no such file" in bad_input("check", "--data", tmp_path / "another")
+    assert "lab: is a folder, not a catalogue's file" in bad_input("check", tmp_path / "lab")
 
 
 def test_what_is_no_catalogue(tmp_path: Path) -> None:

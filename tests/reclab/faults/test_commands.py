@@ -165,8 +165,9 @@ def test_each_fault_goes_to_its_service(lab: BreakableLab, tmp_path: Path) -> No
         (("add", "mcp", "down"), "'down' is no fault of mcp: crash, "),
         (("add", "store", "down", "x"), "'x' is not of the form FIELD=VALUE"),
         (("add", "store", "down", "on=mcp"), "there twice"),
-        (("add", "store", "down", "colour=1"), "`colour`"),
-        (("add", "store", "status", "status=200"), "`$.status`"),
+        (("add", "store", "down", "colour=1"), "a fault of store has no field 'colour'"),
+        (("add", "store", "status", "status=200"), "`status`: expected `int` >= 400"),
+        (("add", "store", "down", "match=PUT"), "a method or *, a space, and a path"),
         (("set", "/none.toml"), "the fault plan /none.toml cannot be read: no such file"),
     ],
 )
@@ -206,4 +207,4 @@ def test_the_others_are_healed_where_one_is_not_there(tmp_path: Path) -> None:
         assert in_force(lab) == {}
     finally:
         lab.stop()
-    assert "could not be asked" in sentence(lab, "show")
+    assert "is the lab up?" in sentence(lab, "show")
