@@ -132,7 +132,8 @@ class PlatformFaults:
             self._kill(os.getpid(), signal.SIGKILL)
         elif captures.pids and self._run is not None:
             pids = captures.pids
-            self._kill(pids[int(self._run.draw(struck[0]) * len(pids))], signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                self._kill(pids[int(self._run.draw(struck[0]) * len(pids))], signal.SIGKILL)
 
     def _set_wall(self, ahead: float) -> None:
         if ahead != self._wall.ahead:

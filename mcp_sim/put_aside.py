@@ -5,6 +5,7 @@ They lie in the spool's folder ``failed`` with all that there is of them, and wi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +32,10 @@ class PutAside(msgspec.Struct, frozen=True):
 
 def put_aside(spool: SpoolFolders) -> list[PutAside]:
     """Return the newest of them, newest first. Raises `OSError`."""
-    found = [_look_at(spool.folder(item, State.FAILED), item) for item in spool.items(State.FAILED)]
+    found = []
+    for item in spool.items(State.FAILED):
+        with suppress(FileNotFoundError):  # it has just been taken back
+            found.append(_look_at(spool.folder(item, State.FAILED), item))
     return sorted(found, key=lambda one: (one.since, one.item), reverse=True)[:MOST_SHOWN]
 
 
@@ -40,6 +44,6 @@ def _look_at(folder: Path, item: str) -> PutAside:
         with (folder / FAILURE).open(encoding="utf-8", errors="replace") as file:
             reason = file.read(_LONGEST_REASON).strip()
     except OSError:
-        reason = "it does not say why"  # killed between the rename and the note
+        reason = "it does not say why"  # the disk took no note of it
     since = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     return PutAside(item, format_time(since), reason, not (folder / JOURNAL).exists())

@@ -93,15 +93,18 @@ class Redelivery:
         return [name for name in found if wanted is None or name in wanted]
 
     def _outdated(self, names: list[str]) -> list[str]:
-        """Return the items whose profile names other addresses by now."""
+        """Return the items whose profile names other addresses by now, and those of which a part
+        was given up while another one still waits.
+        """
         found = []
         for name in names:
             folder = self._spool.folder(name, State.READY)
             try:
                 item = read_item(folder)
                 profile = self._book.by_dbid(item.profile_dbid)
-                there = arrived(_progress_of(folder, item))
-                if replaced_addresses(name, item, profile, there):
+                progress = _progress_of(folder, item)
+                given_up = any(known.given_up for known in progress.values())
+                if given_up or replaced_addresses(name, item, profile, arrived(progress)):
                     found.append(name)
             except (ItemError, OSError):
                 continue  # the delivery meets the same, and says so
@@ -112,10 +115,8 @@ class Redelivery:
         if not delivery.hold(name):
             return  # it is being delivered at this moment
         try:
-            replaced = await asyncio.to_thread(self._readdress, name, State.READY)
-            answer.addresses.extend(replaced)
-            if replaced:
-                answer.retried.append(name)
+            answer.addresses.extend(await asyncio.to_thread(self._try_anew, name))
+            answer.retried.append(name)
         except (ItemError, MetadataError, OSError) as error:
             _log.error("The addresses of an item were not replaced", item=name, fault=str(error))
         finally:
@@ -155,6 +156,18 @@ class Redelivery:
                 write_progress(folder, Progress(), part)
         self._spool.take_back(name, State.READY)
         return replaced, State.READY
+
+    def _try_anew(self, name: str) -> list[Replaced]:
+        """Readdress an item that waits, and let a part of it be tried again that was given up.
+
+        Else that part would wait, unseen, for as long as the other one's store is down.
+        """
+        replaced = self._readdress(name, State.READY)
+        folder = self._spool.folder(name, State.READY)
+        for part, progress in _progress_of(folder, read_item(folder)).items():
+            if progress.given_up:
+                write_progress(folder, Progress(), part)
+        return replaced
 
     def _readdress(self, name: str, state: State) -> list[Replaced]:
         """Give an item its profile's addresses. The progress first: it speaks of the old ones."""

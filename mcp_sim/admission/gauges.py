@@ -6,6 +6,7 @@ the disk. Encoding is not among them: a render that waits never costs a packet.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
@@ -70,11 +71,16 @@ class Gauges:
 def share_of_files(
     pids: Iterable[int], count: Callable[[int], int], limit: Callable[[int], int]
 ) -> float:
-    """Return the largest share of its open files that one of these processes has open."""
+    """Return the largest share of its open files that one of these processes has open.
+
+    All of them, where this one has none left to count with.
+    """
     share = 0.0
     for pid in pids:
         try:
             share = max(share, count(pid) / max(1, limit(pid)))
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return 1.0
             continue  # it has just ended
     return share

@@ -43,6 +43,7 @@ def read_pending(item: str, folder: Path) -> list[Pending]:
     """Return what is to be done for `item`; one that cannot be read goes nowhere, as a whole.
 
     Where all is settled, and only the last step on disk was not done, that step is one of them.
+    Raises `OSError` while too many files are open.
     """
     try:
         addresses = msgspec.json.decode((folder / ITEM).read_bytes(), type=_Addresses)

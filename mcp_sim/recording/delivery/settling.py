@@ -43,7 +43,7 @@ class Settling:
         name, folder = consignment.item, self._spool.folder(consignment.item, State.READY)
         settled = {part: read_progress(folder, part) for part in item.parts}
         settled[consignment.part] = msgspec.structs.replace(progress, settled=True)
-        if len(item.parts) > 1:
+        if len(item.parts) > 1 or progress.given_up:  # a retry has to know what was stored
             write_progress(folder, settled[consignment.part], consignment.part)
         if not all(progress.settled for progress in settled.values()):
             return

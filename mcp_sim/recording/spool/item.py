@@ -8,6 +8,7 @@ keyring opens.
 
 from __future__ import annotations
 
+import errno
 from enum import Enum
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from recording_format.media_file import MediaFile, is_secret_parameter
 from recording_format.metadata import RecordingMetadata, decode_metadata, encode_metadata
 
 _SECRETS_PURPOSE = "secret parameters"
+_LATER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class ItemError(Exception):
@@ -171,12 +173,17 @@ def write_progress(folder: Path, progress: Progress, part: Part = Part.RECORDING
 
 
 def read_progress(folder: Path, part: Part = Part.RECORDING) -> Progress:
-    """Read how far a part came; without a readable file it may have been tried before."""
+    """Read how far a part came; without a readable file it may have been tried before.
+
+    Raises `OSError` where that is not the file's fault: too many files are open.
+    """
     try:
         return msgspec.json.decode((folder / part.value).read_bytes(), type=Progress)
     except FileNotFoundError:
         return Progress()
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _LATER:
+            raise
         return Progress(unconfirmed=True)
 
 

@@ -93,9 +93,15 @@ class Spool(SpoolFolders):
         return folder
 
     def fail(self, item: str, reason: str) -> None:
-        """Put an item aside with all that it has, for a person to look at. Raises `OSError`."""
-        folder = self.advance(item, State.FAILED)
-        write_file(folder / FAILURE, f"{reason}\n".encode())
+        """Put an item aside with all that it has, for a person to look at. Raises `OSError`.
+
+        The reason comes first: whoever finds an item aside may take it back, and must not meet us.
+        """
+        folder = self.folder(item, self.state_of(item) or State.FAILED)
+        try:
+            write_file(folder / FAILURE, f"{reason}\n".encode())
+        finally:  # on a full disk it is put aside without a word
+            self.advance(item, State.FAILED)
 
     def take_back(self, item: str, state: State) -> None:
         """Give an item that was put aside another try, as it is in `state`. Raises `OSError`.
@@ -152,7 +158,7 @@ def item_name(plan: RecordingPlan) -> str:
 
 
 def _drop_sound(folder: Path) -> None:
-    for name in (MEDIA, JOURNAL, PROGRESS, COPY_PROGRESS):
+    for name in (MEDIA, JOURNAL, PROGRESS, COPY_PROGRESS, FAILURE):
         (folder / name).unlink(missing_ok=True)
 
 

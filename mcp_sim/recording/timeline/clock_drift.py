@@ -89,9 +89,11 @@ class Correction:
         """Take all planned steps at once between two timestamps with silence between them."""
         self._silence = following
         total = self.total
-        self._keep(self._places <= newest + GAP)
+        # In the silence itself: a packet from before `following` that comes late keeps its length.
+        place = newest + (following - newest) * 2 // 3
+        self._keep(self._places <= place)
         if total != self.total:
-            self._places = np.append(self._places, following)
+            self._places = np.append(self._places, place)
             self._sums = np.append(self._sums, total)
 
     def _keep(self, which: npt.NDArray[np.bool_]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from contextlib import suppress
 
@@ -59,6 +60,16 @@ def test_the_fullest_process_counts() -> None:
 
     assert share_of_files([1, 2, 3, 4], count, limits.__getitem__) == 50 / 60
     assert share_of_files([4], count, limits.__getitem__) == 0
+
+
+@pytest.mark.parametrize("reason", [errno.EMFILE, errno.ENFILE])
+def test_files_that_cannot_be_counted_for_want_of_one_are_too_many(reason: int) -> None:
+    """Where counting takes a file itself, the last one taken is no reason to open the door."""
+
+    def count(_pid: int) -> int:
+        raise OSError(reason, os.strerror(reason))
+
+    assert share_of_files([1], count, lambda _pid: 100) == 1.0
 
 
 def test_files_are_counted() -> None:

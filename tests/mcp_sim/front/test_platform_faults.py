@@ -158,3 +158,15 @@ def test_jumps_together_stay_in_time() -> None:
         scene.due()
         assert scene.wall.ahead == ahead
         assert 1980 < scene.wall.moment().year < 2100
+
+
+def test_a_capture_process_that_has_just_ended_costs_nothing() -> None:
+    """A crash that comes too late ends nothing else: not the platform with all its calls."""
+    scene = Scene()
+
+    def gone(_pid: int, _number: int) -> None:
+        raise ProcessLookupError
+
+    faults = PlatformFaults(scene.switch, scene.wall, gone)
+    scene.put(PlatformFault(kind="capture-crash"))
+    assert faults.do_due(scene.captures) is None

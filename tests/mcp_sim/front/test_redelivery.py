@@ -291,3 +291,32 @@ async def test_a_delivery_under_way_is_left_alone(desk: Desk) -> None:
         answered.set()
         await pipeline.drain(30)
     assert desk.scene.spool.state_of(name) is State.DELIVERED
+
+
+async def test_a_second_store_that_is_down_keeps_nobody_from_a_retry(desk: Desk) -> None:
+    """What the indexer refused once is retried, although its copy still waits for its store."""
+    desk.scene.processor.script.append((400, '{"statusCode":2,"statusMessage":"no"}'))
+    name = desk.scene.ready(second_storage_url=f"{NOWHERE}/copies")
+    await desk.tried()
+    assert desk.scene.progress(name).given_up
+    answer = await desk.retried([name])
+    assert answer.retried == [name]
+    assert len(desk.scene.processor.posts) == 2  # the one that was refused, and this one
+    progress = desk.scene.progress(name)
+    assert (progress.settled, progress.given_up) == (True, "")
+    assert desk.scene.store.count("PUT") == 2
+    assert desk.scene.spool.state_of(name) is State.READY
+
+
+async def test_what_was_stored_before_it_was_refused_stays_in_its_store(desk: Desk) -> None:
+    """One object, wherever the profile sends new ones by now: only the indexer is corrected."""
+    desk.scene.processor.script.append((400, ""))
+    name = desk.scene.ready(processor_url=f"{desk.scene.processor.url}{POSTS}/old")
+    path = desk.scene.path(name)
+    await desk.tried()
+    assert desk.scene.spool.state_of(name) is State.FAILED
+    desk.publish(store=f"{desk.scene.store.url}/recordings/elsewhere")
+    answer = await desk.retried()
+    assert [one.destination for one in answer.addresses] == ["processor"]
+    assert list(desk.scene.store.objects) == [path]
+    assert desk.scene.spool.state_of(name) is State.DELIVERED

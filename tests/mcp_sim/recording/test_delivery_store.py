@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
-from mcp_sim.recording.spool.folders import MEDIA
+from mcp_sim.recording.spool.folders import MEDIA, PROGRESS
 from mcp_sim.recording.spool.spool import State
 
 from .delivery_scene import Scene
@@ -169,3 +173,28 @@ async def test_a_file_that_was_cut_in_the_spool_is_not_sent(scene: Scene, encryp
     text = scene.why(name)
     assert "bytes instead of" in text
     assert scene.store.objects == {}
+
+
+@pytest.mark.parametrize("which", [1, 2])
+async def test_too_many_open_files_do_not_store_over_another_object(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    """A progress that cannot be read for now is not one that was torn: it is read again later."""
+    name = scene.ready()
+    path = scene.path(name)
+    scene.store.objects[path] = b"somebody else's"
+    read, reads = Path.read_bytes, 0
+
+    def without_a_file(file: Path) -> bytes:
+        nonlocal reads
+        reads += file.name == PROGRESS
+        if file.name == PROGRESS and reads == which:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", without_a_file)
+    await scene.deliver()
+    assert reads >= which
+    await scene.deliver_later()
+    assert scene.store.objects == {path: b"somebody else's"}
+    assert "holds another object" in scene.why(name)

@@ -14,6 +14,7 @@ from mcp_sim.recording.keyring import SpoolKeyring
 from mcp_sim.recording.render.messages import RenderSettings, WorkerOptions
 from mcp_sim.recording.render.pool import RenderPool
 from mcp_sim.recording.render.process import RenderProcess, WorkerDiedError
+from mcp_sim.recording.spool.durable import write_file
 from mcp_sim.recording.spool.folders import CRASHES, FAILURE, JOURNAL
 from mcp_sim.recording.spool.spool import Spool, SpoolError, State
 from service_shell.log import LogSettings
@@ -248,3 +249,23 @@ async def test_a_worker_that_died_idle_is_no_crash_of_a_render(
     assert refused
     assert worker.pid != first
     assert spool.state_of(item) is State.READY
+
+
+async def test_what_is_put_aside_is_aside_with_its_reason_at_once(
+    spool: Spool, keyring: SpoolKeyring, pool: RenderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry that finds it there finds it settled: it has no second render beside the first."""
+    item = _call(spool, keyring)
+    (spool.folder(item, State.RENDERING) / JOURNAL).write_bytes(b"something else " * 99)
+    taken_back: list[str] = []
+
+    def write(path: Path, data: bytes) -> None:
+        if spool.state_of(item) is State.FAILED and not taken_back:
+            taken_back.append(item)
+            spool.take_back(item, State.RENDERING)
+        write_file(path, data)
+
+    monkeypatch.setattr("mcp_sim.recording.spool.spool.write_file", write)
+    assert not await pool.render(item)
+    assert (taken_back, pool.stats.postponed, pool.stats.failed) == ([], 0, 1)
+    assert "journal" in (spool.folder(item, State.FAILED) / FAILURE).read_text()

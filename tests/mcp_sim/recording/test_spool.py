@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -80,6 +81,29 @@ def test_what_failed_keeps_everything_and_says_why(spool: Spool) -> None:
     folder = spool.folder("a", State.FAILED)
     assert (folder / FAILURE).read_text() == "the journal is damaged\n"
     assert (folder / JOURNAL).read_bytes() == b"sealed"
+
+
+def test_a_full_disk_puts_aside_all_the_same(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room for the reason, the item is aside without one, and it is an error."""
+
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    _put(spool, "a", State.RENDERING, JOURNAL)
+    with monkeypatch.context() as patch:
+        patch.setattr("mcp_sim.recording.spool.spool.write_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            spool.fail("a", "the journal is damaged")
+    assert spool.state_of("a") is State.FAILED
+    with pytest.raises(FileNotFoundError):
+        spool.fail("b", "there is none")
+
+
+def test_a_kill_while_it_is_put_aside_leaves_no_reason_behind(spool: Spool) -> None:
+    """What is delivered after all has no word of a failure."""
+    _put(spool, "a", State.READY, MEDIA, ITEM, FAILURE)
+    spool.finish("a")
+    assert [path.name for path in spool.folder("a", State.DELIVERED).iterdir()] == [ITEM]
 
 
 def test_a_delivered_item_leaves_only_its_description(spool: Spool) -> None:

@@ -81,8 +81,10 @@ def test_every_tail_is_recovered(torn: Torn, tail: str) -> None:
     """All packets up to the tear are heard, none is made up, and the recording says what it is."""
     last = torn.ends[-1 - FRAMES_CUT]
     for at in [*range(last, len(torn.journal), STRIDE), len(torn.journal) - 1]:
-        whole = PACKETS - sum(end > at for end in torn.ends)
-        assert torn.render(TAILS[tail](torn.journal, at)) == (whole, True)
+        left = TAILS[tail](torn.journal, at)
+        # By chance (1 in 256) the tail is the one byte that was cut off: then nothing is torn.
+        whole = PACKETS - sum(left[:end] != torn.journal[:end] for end in torn.ends)
+        assert torn.render(left) == (whole, True)
 
 
 def test_a_hole_in_the_middle_costs_what_was_in_it(torn: Torn) -> None:
