@@ -10,7 +10,8 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from typing import Literal
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -84,6 +85,25 @@ def _clean(key: str, value: object) -> object:
     return redact_text(str(value))
 
 
+class StandardError:
+    """Standard error, as far as it takes what is written.
+
+    A record that cannot be written, because the disk of the log is full or nobody reads it any
+    more, must not cost the work that it tells of.
+    """
+
+    def write(self, text: str) -> int:
+        """Write, or do without."""
+        with suppress(OSError, ValueError):  # the latter where it was closed
+            return sys.stderr.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Flush, or do without."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure_logging(service: str, settings: LogSettings | None = None) -> None:
     """Send structlog's and the standard library's records to standard error."""
     chosen = settings or LogSettings()
@@ -104,7 +124,7 @@ def configure_logging(service: str, settings: LogSettings | None = None) -> None
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", StandardError())),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)

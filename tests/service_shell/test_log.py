@@ -102,6 +102,25 @@ def test_both_loggers_redact_also_in_traces(form: str) -> None:
         assert all(json.loads(line)["service"] == "test" for line in done.stderr.splitlines())
 
 
+def test_a_log_that_cannot_be_written_costs_nothing() -> None:
+    """A full disk under the log, and a log that was closed: the work goes on."""
+    program = (
+        "import logging, sys, structlog\n"
+        "from service_shell.log import configure_logging\n"
+        "configure_logging('test')\n"
+        "for _ in range(1000): structlog.get_logger().error('said', text='x' * 100)\n"
+        "logging.getLogger('aiohttp.server').error('said')\n"
+        "sys.stderr.close()\n"
+        "structlog.get_logger().error('said')\n"
+        "print('went on')\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=-1, stderr=full, text=True, timeout=30
+        )
+    assert done.stdout == "went on\n"
+
+
 def test_bytes_are_counted_not_shown() -> None:
     """Raw bytes may be audio or a key: only their number is logged."""
     assert redact(None, "info", {"event": "x", "body": b"hunter2"})["body"] == "[7 bytes]"
