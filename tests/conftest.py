@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ import pytest
 import structlog
 from hypothesis import settings
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores it for what runs in the background; what tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("steady", derandomize=True, database=None)
 settings.register_profile("explore", print_blob=True)
 settings.load_profile("explore" if os.environ.get("RECLAB_EXPLORE") == "1" else "steady")
