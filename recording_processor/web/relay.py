@@ -7,6 +7,7 @@ it, a break can only be told by breaking off too: the client never takes a cut s
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,7 @@ _ANSWERED = (
     "Repr-Digest",
     "X-Reclab-Verified",
 )
+_RANGE = re.compile(r"bytes=[0-9, -]{1,200}")
 _PASSED = (200, 206, 304, 416)
 _LONGEST_FAILURE = 4096
 
@@ -80,7 +82,7 @@ class Relay:
         `forwarded` is the ``X-Forwarded-For`` that the upstream is told, when it is.
         Raises `UpstreamFailed`, `UpstreamSlow`, `Busy` or what `refused` gives.
         """
-        headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
+        headers = _passed(request.headers)
         if forwarded:
             headers["X-Forwarded-For"] = forwarded
         headers |= {"Authorization": authorization, "Accept-Encoding": "identity"}
@@ -158,6 +160,18 @@ class Relay:
 
     def _count(self, outcome: str) -> None:
         self._metrics.upstream.labels(self._label, outcome).inc()
+
+
+def _passed(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields that are passed on; what the upstream could only refuse is left out.
+
+    A Range of another unit, or that is none, counts as none (RFC 9110 §14.2).
+    """
+    known = {name: headers[name] for name in _ASKED if name in headers}
+    passed = {name: value for name, value in known.items() if value.isprintable()}
+    if not _RANGE.fullmatch(passed.get("Range", "")):
+        passed.pop("Range", None)
+    return passed
 
 
 async def _told(upstream: aiohttp.ClientResponse) -> str:

@@ -95,6 +95,19 @@ async def test_a_range_is_passed_on(client: Client, store: Upstream) -> None:
         assert answer.headers["Content-Range"] == f"bytes */{len(DATA)}"
 
 
+@pytest.mark.parametrize("value", ["QB\tYth", "lines=1-2", "bytes=a-b", "bytes"])
+async def test_what_is_no_range_is_not_passed_on(
+    client: Client, store: Upstream, value: str
+) -> None:
+    """The whole file is answered; the store, which might refuse such a field, does not see it."""
+    path = await stored(client, store)
+    headers = {**sign_in("crypto"), "Range": value}
+    async with client.get(f"/api/v2{path}", headers=headers) as answer:
+        assert answer.status == 200
+        assert await answer.read() == DATA
+    assert "Range" not in store.asked[0].headers
+
+
 async def test_a_head_tells_the_length_alone(client: Client, store: Upstream) -> None:
     """HEAD asks the store by HEAD and answers its length without a body."""
     path = await stored(client, store)
