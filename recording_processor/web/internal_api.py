@@ -9,15 +9,15 @@ from __future__ import annotations
 import structlog
 from aiohttp import web
 
-from recording_format.errors import MetadataError
 from recording_processor.catalogue.catalogue import Catalogue
-from recording_processor.errors import BadParameter, Conflict, NotFound, NotPermitted
+from recording_processor.errors import NotPermitted
 from recording_processor.forgery_token import HEADER, ForgeryTokens
-from recording_processor.intake import check_own_objects, read_onward_post
+from recording_processor.intake import read_onward_post
 from recording_processor.onward.onward import PATH
 from recording_processor.settings import ProcessorSettings
 from recording_processor.web.answering import json_answer
 from recording_processor.web.body import read_body
+from recording_processor.web.filing import count_filed, file_for, refusals_counted
 from recording_processor.web.metrics import Metrics
 from recording_processor.web.recordings import check_contact_center
 from service_shell.accounts import Account
@@ -54,22 +54,10 @@ class InternalApiRoutes:
         if self._settings.internal_api.csrf and not self._tokens.fits(account.name, given):
             raise NotPermitted(f"{HEADER}: it is missing or has expired; a GET gives a new one")
         body = await read_body(request, self._settings.limits.metadata_bytes)
-        try:
+        with refusals_counted(self._metrics):
             filing = read_onward_post(body, ccid=self._settings.contact_center.ccid)
-            if not account.may_reach(filing.tenant):
-                raise NotFound("there is no such tenant")
-            if not account.every_tenant:
-                check_own_objects(filing)
-            new = await self._catalogue.file(filing, len(body))
-        except MetadataError as error:
-            self._metrics.filed.labels("refused").inc()
-            raise BadParameter(str(error)) from None
-        except Conflict as error:
-            self._metrics.filed.labels("conflict").inc()
-            _log.error("A post was in conflict", reason=str(error))
-            raise
-        self._metrics.filed.labels("filed" if new else "repeated").inc()
-        self._metrics.media_files.inc(new)
+            new = await file_for(account, filing, len(body), self._catalogue)
+        count_filed(self._metrics, new)
         _log.info("A recording was taken over", recording_id=filing.recording_id, new_files=new)
         return json_answer({"statusCode": 0, "id": filing.recording_id})
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import structlog
 from aiohttp import web
 
-from recording_format.errors import MetadataError
 from recording_processor.answers import recording_answer
 from recording_processor.catalogue.catalogue import Catalogue
-from recording_processor.errors import BadParameter, Conflict, NotFound
-from recording_processor.intake import check_own_objects, read_post
+from recording_processor.errors import NotFound
+from recording_processor.intake import read_post
 from recording_processor.search import read_search
 from recording_processor.settings import ProcessorSettings
 from recording_processor.tenancy import tenants_of
 from recording_processor.web.answering import json_answer
 from recording_processor.web.body import read_body
+from recording_processor.web.filing import count_filed, file_for, refusals_counted
 from recording_processor.web.metrics import Metrics
 from service_shell.web import require_role
 
@@ -47,22 +47,10 @@ class RecordingRoutes:
         if request.match_info["domain"] != self._settings.contact_center.domain:
             raise NotFound("there is no such contact centre")
         body = await read_body(request, self._settings.limits.metadata_bytes)
-        try:
+        with refusals_counted(self._metrics):
             filing = read_post(body)
-            if not account.may_reach(filing.tenant):
-                raise NotFound("there is no such tenant")
-            if not account.every_tenant:
-                check_own_objects(filing)
-            new = await self._catalogue.file(filing, len(body))
-        except MetadataError as error:
-            self._metrics.filed.labels("refused").inc()
-            raise BadParameter(str(error)) from None
-        except Conflict as error:
-            self._metrics.filed.labels("conflict").inc()
-            _log.error("A post was in conflict", reason=str(error))
-            raise
-        self._metrics.filed.labels("filed" if new else "repeated").inc()
-        self._metrics.media_files.inc(new)
+            new = await file_for(account, filing, len(body), self._catalogue)
+        count_filed(self._metrics, new)
         _log.info("A recording was filed", recording_id=filing.recording_id, new_media_files=new)
         return json_answer({"statusCode": 0, "id": filing.recording_id})
 
